@@ -1,0 +1,1 @@
+"""One module a feature: its operations and the shapes it speaks."""

@@ -1,0 +1,1 @@
+"""What stands between the socket and a feature: one pure ASGI class a module."""

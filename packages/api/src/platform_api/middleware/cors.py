@@ -1,0 +1,42 @@
+"""Which origins' pages may call: Starlette's middleware, answering refusals in our shape."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from platform_api.errors import CorsRefused, error_response
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Traceparent",
+    "X-Request-ID",
+    "X-User-Id",
+)
+RESPONSE_HEADERS = ("X-Request-ID", "Retry-After")
+
+
+class Cors(CORSMiddleware):
+    def __init__(self, app: ASGIApp, origins: Sequence[str], *, credentials: bool) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            allow_credentials=credentials,
+            expose_headers=RESPONSE_HEADERS,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        refusal = error_response(CorsRefused())
+        for name, value in response.headers.items():
+            if name.startswith("access-control-") or name == "vary":
+                refusal.headers[name] = value
+        return refusal

@@ -1,0 +1,185 @@
+"""One thing the API can do: declared by a feature, read once at start-up, then served.
+
+The handler is a bound method of the feature. Its keyword parameters `path`, `query`, `body` and
+`caller` and its return annotation are the types; each may be left out, apart from the answer's.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from platform_api.errors import UnsupportedMediaType, ValidationFailed
+from platform_api.schema import faults
+from platform_domain.errors import DomainError
+from platform_domain.identity import Authenticator, Credentials, Identity
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Handler = Callable[..., Awaitable[Any]]
+
+PARAMETERS = {"path", "query", "body", "caller"}
+WITHOUT_BODY = {"GET", "DELETE"}
+
+
+class OperationInvalid(TypeError):
+    """An operation's declaration contradicts its handler. Raised at start-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a feature declares. `path` is below the API's prefix, e.g. `/projects/{id}`."""
+
+    method: Method
+    path: str
+    handler: Handler
+    status: int = HTTPStatus.OK
+    errors: Sequence[type[DomainError]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The types a handler takes and gives. `answer` is None for an answer without a body."""
+
+    path: type[BaseModel] | None
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    caller: bool
+    answer: Any
+
+    @classmethod
+    def of(cls, operation: Operation) -> "Signature":
+        """Read the handler. Raises `OperationInvalid` where it cannot be served."""
+        parameters = inspect.signature(operation.handler).parameters
+        types = get_type_hints(operation.handler)
+        _check(operation, parameters, types)
+        return cls(
+            types.get("path"),
+            types.get("query"),
+            types.get("body"),
+            "caller" in parameters,
+            None if types["return"] is type(None) else types["return"],
+        )
+
+
+def _check(
+    operation: Operation, parameters: Mapping[str, inspect.Parameter], types: Mapping[str, Any]
+) -> None:
+    where = f"{operation.method} {operation.path} ({operation.handler.__qualname__})"
+    for name, parameter in parameters.items():
+        if name not in PARAMETERS or parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise OperationInvalid(
+                f"{where}: parameter {name!r} must be one of the keyword-only "
+                f"{', '.join(sorted(PARAMETERS))}"
+            )
+        if name not in types:
+            raise OperationInvalid(f"{where}: parameter {name!r} has no type")
+    for name in parameters.keys() - {"caller"}:
+        if not (isinstance(types[name], type) and issubclass(types[name], BaseModel)):
+            raise OperationInvalid(f"{where}: {name!r} must be a pydantic model")
+    if types.get("caller", Identity) is not Identity:
+        raise OperationInvalid(f"{where}: 'caller' must be an Identity")
+    if "return" not in types:
+        raise OperationInvalid(f"{where}: the handler must say what it returns")
+    if (types["return"] is type(None)) != (operation.status == HTTPStatus.NO_CONTENT):
+        raise OperationInvalid(f"{where}: status 204 and the return type None go together")
+    if "body" in parameters and operation.method in WITHOUT_BODY:
+        raise OperationInvalid(f"{where}: {operation.method} takes no body")
+    _check_path(where, operation.path, types.get("path"))
+
+
+def _check_path(where: str, path: str, model: type[BaseModel] | None) -> None:
+    in_path = set(compile_path(path)[2])
+    in_model = set(model.model_fields) if model else set()
+    if in_path != in_model:
+        raise OperationInvalid(
+            f"{where}: the path has {sorted(in_path)}, the model {sorted(in_model)}"
+        )
+
+
+class Endpoint:
+    """Serves one operation: who asks, what they sent, the handler, its answer."""
+
+    def __init__(self, operation: Operation, authenticator: Authenticator) -> None:
+        self.operation = operation
+        self.signature = Signature.of(operation)
+        self._authenticator = authenticator
+        self._answer: TypeAdapter[Any] = TypeAdapter(self.signature.answer)
+
+    async def __call__(self, request: Request) -> Response:
+        caller = await self._authenticate(request)
+        arguments = await self._arguments(request)
+        if self.signature.caller:
+            arguments["caller"] = caller
+        answer = await self.operation.handler(**arguments)
+        if self.signature.answer is None:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Response(
+            self._answer.dump_json(answer), self.operation.status, media_type="application/json"
+        )
+
+    async def _authenticate(self, request: Request) -> Identity:
+        # Every operation has a caller, also one that does not ask who it is: a handler that
+        # forgets `caller` must not become public by that.
+        caller = await self._authenticator.authenticate(
+            Credentials(headers=request.headers, query=request.query_params)
+        )
+        request.scope["user"] = caller.user
+        return caller
+
+    async def _arguments(self, request: Request) -> dict[str, Any]:
+        signature = self.signature
+        raw: dict[str, Callable[[], BaseModel]] = {}
+        if (path := signature.path) is not None:
+            raw["path"] = lambda: path.model_validate(request.path_params)
+        if (query := signature.query) is not None:
+            raw["query"] = lambda: query.model_validate(_query(request.query_params, query))
+        if (body := signature.body) is not None:
+            json = await _json(request)
+            raw["body"] = lambda: body.model_validate_json(json)
+        return _validated(raw)
+
+
+def _validated(raw: Mapping[str, Callable[[], BaseModel]]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    errors: list[dict[str, Any]] = []
+    for place, validate in raw.items():
+        try:
+            arguments[place] = validate()
+        except ValidationError as error:
+            errors += faults(error, place)
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return arguments
+
+
+async def _json(request: Request) -> bytes:
+    if not _is_json(request.headers):
+        raise UnsupportedMediaType
+    return await request.body()
+
+
+def _is_json(headers: Headers) -> bool:
+    """Only UTF-8 JSON (RFC 8259, 8.1); a parameter such as `charset=utf-8` is welcome."""
+    media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").partition("charset=")[2]
+    is_json = media_type.strip() == "application/json" or media_type.strip().endswith("+json")
+    return is_json and charset in ("", "utf-8", "utf8")
+
+
+def _query(given: QueryParams, model: type[BaseModel]) -> dict[str, Any]:
+    return {
+        name: given.getlist(name) if _is_list(model.model_fields[name].annotation) else given[name]
+        for name in model.model_fields
+        if name in given
+    }
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))

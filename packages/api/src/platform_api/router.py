@@ -1,0 +1,63 @@
+"""From a path to an operation, by the feature's segment first: no long list is walked."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from platform_api.errors import MethodNotAllowed, RouteNotFound
+from platform_api.operation import Endpoint, OperationInvalid
+
+PREFIX = "/api/v1"
+
+
+class Api:
+    """The whole API below its prefix."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        """Raises `OperationInvalid` when two operations have one method and path."""
+        self._features = {
+            segment: Router(routes, default=_nothing_here, redirect_slashes=False)
+            for segment, routes in _routes(endpoints).items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start, _, rest = scope["path"].partition(f"{PREFIX}/")
+        segment = rest.partition("/")[0]
+        feature: ASGIApp = self._features.get(segment, _nothing_here)
+        await (_nothing_here if start else feature)(scope, receive, send)
+
+
+class Methods:
+    """All operations of one path."""
+
+    def __init__(self, by_method: Mapping[str, Endpoint]) -> None:
+        self._by_method = dict(by_method)
+        if "GET" in by_method:  # RFC 9110, 9.3.2: the server leaves out the body of a HEAD.
+            self._by_method["HEAD"] = by_method["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._by_method.get(scope["method"])
+        if endpoint is None:
+            raise MethodNotAllowed(sorted(self._by_method))
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def _routes(endpoints: Sequence[Endpoint]) -> dict[str, list[Route]]:
+    paths: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for endpoint in endpoints:
+        operation = endpoint.operation
+        if operation.method in paths[operation.path]:
+            raise OperationInvalid(f"{operation.method} {operation.path} is declared twice")
+        paths[operation.path][operation.method] = endpoint
+    routes: dict[str, list[Route]] = defaultdict(list)
+    for path, by_method in paths.items():
+        routes[path.split("/")[1]].append(Route(PREFIX + path, Methods(by_method)))
+    return routes
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RouteNotFound

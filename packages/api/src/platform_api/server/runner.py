@@ -1,0 +1,159 @@
+"""The life of the server, in order: bind, open, serve, drain, close."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from socket import socket
+
+from loguru import logger
+from starlette.types import ASGIApp
+
+from platform_api.server.exit_codes import ExitCode
+from platform_api.server.lifecycle import Lifecycle, Phase
+from platform_api.server.listener import CLOSING_SECONDS, Listener, bind
+from platform_api.server.loop import LoopFactory, new_loop, run
+from platform_api.server.signals import StopSignals
+from platform_api.server.stop import Stop
+from platform_api.server.watchdog import Watchdog
+from platform_config import ServerSettings, ShutdownSettings
+from platform_domain.startup import StartupError
+
+Closer = Callable[[], Awaitable[None]]
+
+
+class Server:
+    """Serves two apps, each on its port, from one process.
+
+    `resources` is entered before anything is served and left after the last answer; it bounds its
+    own stop. Each of `closers` is called, all at once, when no new connection can come any more;
+    requests in flight have their time meanwhile.
+    """
+
+    def __init__(
+        self,
+        *,
+        public: ASGIApp,
+        admin: ASGIApp,
+        settings: ServerSettings,
+        shutdown: ShutdownSettings,
+        lifecycle: Lifecycle,
+        resources: AbstractAsyncContextManager[object],
+        closers: Sequence[Closer] = (),
+    ) -> None:
+        self._public = public
+        self._admin = admin
+        self._settings = settings
+        self._shutdown = shutdown
+        self._lifecycle = lifecycle
+        self._resources = resources
+        self._closers = closers
+
+    def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
+        """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
+        settings = self._settings
+        try:
+            # Ports first: a taken one is told before any resource opens.
+            with (
+                bind(settings.host, settings.port) as public,
+                bind(settings.admin_host, settings.admin_port) as admin,
+            ):
+                return self._run(public, admin, loop_factory)
+        except StartupError as error:
+            logger.error("The server cannot start. {}", error)
+            return ExitCode.START_UP_FAILED
+        except Exception:  # noqa: BLE001 - whatever it is, the log and the exit code tell it
+            logger.exception("The server failed while it was {}.", self._lifecycle.phase)
+            return self._failure()
+
+    def _failure(self) -> ExitCode:
+        starting = self._lifecycle.phase is Phase.STARTING
+        return ExitCode.START_UP_FAILED if starting else ExitCode.NOT_CLEAN
+
+    def _run(self, public: socket, admin: socket, loop_factory: LoopFactory) -> ExitCode:
+        runner = asyncio.Runner(loop_factory=loop_factory)
+        with Watchdog(self._shutdown.watchdog) as watchdog:
+            stop = Stop(runner.get_loop(), watchdog)
+            # The runner ends first: what it cancels is still under the watchdog's eyes.
+            with StopSignals(stop.ask), runner:
+                return run(self._live(public, admin, stop), runner.get_loop())
+
+    async def _live(self, public: socket, admin: socket, stop: Stop) -> ExitCode:
+        async with AsyncExitStack() as stack:
+            if not await _entered(self._resources, stack, stop):
+                logger.info("Stopped before the server was ready.")
+                return ExitCode.CLEAN
+            await self._serve(
+                Listener(self._public, public, drain_timeout=self._drain_timeout),
+                Listener(self._admin, admin, drain_timeout=self._drain_timeout),
+                stop,
+            )
+        self._lifecycle.phase = Phase.STOPPED
+        return ExitCode.CLEAN
+
+    @property
+    def _drain_timeout(self) -> float:
+        shutdown = self._shutdown
+        return max(shutdown.requests_timeout, shutdown.sockets_timeout) + CLOSING_SECONDS
+
+    async def _serve(self, public: Listener, admin: Listener, stop: Stop) -> None:
+        await admin.open(on_end=stop.ask)
+        await public.open(on_end=stop.ask)
+        self._lifecycle.phase = Phase.READY
+        logger.info("Listening on http://{} (admin: http://{})", public.address, admin.address)
+        await stop.asked()
+        await self._drain(public)
+        await admin.close()
+
+    async def _drain(self, public: Listener) -> None:
+        began = time.monotonic()
+        self._lifecycle.drain()
+        logger.info("Draining: {} requests in flight.", len(self._lifecycle.requests))
+        await asyncio.sleep(self._shutdown.delay)
+        public.stop()
+        await asyncio.gather(self._finish_requests(), *map(self._close, self._closers))
+        await public.close()
+        logger.info(
+            "Drained in {:.2f} s: {} requests finished, {} cancelled.",
+            time.monotonic() - began,
+            self._lifecycle.finished,
+            self._lifecycle.cancelled,
+        )
+
+    async def _finish_requests(self) -> None:
+        try:
+            async with asyncio.timeout(self._shutdown.requests_timeout):
+                await self._lifecycle.idle()
+        except TimeoutError:
+            self._lifecycle.cancel_requests()
+
+    async def _close(self, closer: Closer) -> None:
+        try:
+            async with asyncio.timeout(self._shutdown.sockets_timeout):
+                await closer()
+        except TimeoutError:
+            logger.warning("Not all sockets said goodbye in time.")
+        except Exception:  # noqa: BLE001 - one closer's fault must not keep the rest
+            logger.exception("Closing the sockets failed.")
+
+
+async def _entered(
+    resources: AbstractAsyncContextManager[object], stack: AsyncExitStack, stop: Stop
+) -> bool:
+    """Enter the resources, or return False when the stop came first."""
+    entering = asyncio.timeout(None)
+    interrupt = asyncio.create_task(_interrupt(entering, stop))
+    try:
+        async with entering:
+            await stack.enter_async_context(resources)
+    except TimeoutError:
+        if not entering.expired():
+            raise
+    finally:
+        interrupt.cancel()
+    return not entering.expired()
+
+
+async def _interrupt(entering: asyncio.Timeout, stop: Stop) -> None:
+    await stop.asked()
+    entering.reschedule(0)

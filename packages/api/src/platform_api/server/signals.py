@@ -1,0 +1,49 @@
+"""What the operator says: the first signal asks the server to stop, a second one insists."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
+
+from platform_api.server.exit_codes import ExitCode
+
+# A terminal sends ^C to the whole process group, and `uv run` sends it on to us once more.
+ECHO_SECONDS = 0.5
+
+NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Windows only.
+
+
+class StopSignals:
+    """Calls `on_first` at the first signal; a later one that is no echo ends the process.
+
+    The handlers are Python's, not the event loop's: they also run while the loop is blocked.
+    `on_first` runs between two bytecodes of the main thread, so it may take no lock.
+    """
+
+    def __init__(self, on_first: Callable[[], None]) -> None:
+        self._on_first = on_first
+        self._first_at: float | None = None
+
+    def __enter__(self) -> Self:
+        known = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+        self._previous = {each: signal.signal(each, self._received) for each in known}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for each, handler in self._previous.items():
+            signal.signal(each, handler)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+            self._on_first()
+        elif now - self._first_at > ECHO_SECONDS:
+            os._exit(ExitCode.FORCED)

@@ -1,0 +1,203 @@
+"""Background work: who runs it, what happens when it crashes, and how it ends."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from loguru import logger
+
+from platform_domain.health import Health, HealthCheck, Status
+
+Pause = Callable[[asyncio.Event, float], Awaitable[None]]
+Clock = Callable[[], datetime]
+
+CANCEL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of background work. `run` gets an event that is set when it is time to end.
+
+    With `every` (seconds) it runs at once and then that often, never twice at a time; a run that
+    took longer is followed by the next at once. Without, it runs until the event is set, and
+    ending earlier counts as a crash. When a `critical` task is given up, the server is down.
+    """
+
+    name: str
+    run: Callable[[asyncio.Event], Awaitable[None]]
+    every: float | None = None
+    critical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How a crashed task is started again. Times are in seconds.
+
+    Pauses double from `first_pause` to `longest_pause`; each is shortened at random by up to half,
+    so that many servers do not come back in step. `limit` crashes within `window` are too many:
+    the task is given up.
+    """
+
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+    limit: int = 10
+    window: float = 600.0
+
+    def pause(self, crashes: int) -> float:
+        """Return the pause after the last of `crashes` crashes in a row."""
+        full = min(self.first_pause * 2.0 ** (crashes - 1), self.longest_pause)
+        return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
+
+
+class EndedEarly(Exception):
+    """A long-running task returned although nobody told it to stop."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until it is time to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+
+
+class Supervised:
+    """One task under supervision: runs it, restarts it and knows how it is."""
+
+    def __init__(self, task: Task, policy: RestartPolicy, clock: Clock, pause: Pause) -> None:
+        self.name = task.name
+        self._task = task
+        self._policy = policy
+        self._clock = clock
+        self._pause = pause
+        self._crashes: deque[datetime] = deque()
+        self._problem: str | None = None
+        self._given_up = False
+        self._well_since = clock()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keep the task going until `stopping` is set or it has crashed too often."""
+        while not stopping.is_set() and not self._given_up:
+            begun = self._clock()
+            try:
+                await self._run_once(stopping)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                if _cancelled_from_outside(error):
+                    raise
+                self._crashed(error)
+                await self._recover(stopping)
+            else:
+                await self._pause_until_due(begun, stopping)
+
+    async def _run_once(self, stopping: asyncio.Event) -> None:
+        await self._task.run(stopping)
+        if self._task.every is None and not stopping.is_set():
+            raise EndedEarly(f"{self.name} returned although nobody told it to stop.")
+
+    async def _pause_until_due(self, begun: datetime, stopping: asyncio.Event) -> None:
+        if self._task.every is not None:
+            took = (self._clock() - begun).total_seconds()
+            await self._pause(stopping, max(0.0, self._task.every - took))
+
+    def _crashed(self, error: BaseException) -> None:
+        self._forget_old_crashes()
+        self._crashes.append(self._clock())
+        self._problem = f"{type(error).__name__}: {error}"
+        self._given_up = len(self._crashes) >= self._policy.limit
+        logger.opt(exception=error).error(
+            "Task {} crashed, {} times of late. It is {}.",
+            self.name,
+            len(self._crashes),
+            "given up" if self._given_up else "restarted soon",
+        )
+
+    async def _recover(self, stopping: asyncio.Event) -> None:
+        if not self._given_up:
+            await self._pause(stopping, self._policy.pause(len(self._crashes)))
+
+    def health(self) -> Health:
+        """Down or degraded when given up, degraded while a crash is recent, else up."""
+        self._forget_old_crashes()
+        if self._given_up:
+            status = Status.DOWN if self._task.critical else Status.DEGRADED
+            return Health(status, since=self._crashes[-1], problem=self._problem)
+        if self._crashes:
+            return Health(Status.DEGRADED, since=self._crashes[0], problem=self._problem)
+        return Health(Status.UP, since=self._well_since)
+
+    def _forget_old_crashes(self) -> None:
+        window = timedelta(seconds=self._policy.window)
+        while not self._given_up and self._crashes and self._clock() - self._crashes[0] >= window:
+            self._well_since = self._crashes.popleft() + window
+
+
+def _cancelled_from_outside(error: BaseException) -> bool:
+    # Work that awaits something which was cancelled sees the same error, but nobody asked it.
+    task = asyncio.current_task()
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return cancelled and task is not None and task.cancelling() > 0
+
+
+class Supervisor:
+    """Owns all background work: started on enter, told to end, then cancelled on exit.
+
+    Leaving takes at most `stop_timeout` seconds, and one more for tasks that must be cancelled.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        stop_timeout: float = 5.0,
+        policy: RestartPolicy | None = None,
+        clock: Clock = now,
+        pause: Pause = pause,
+    ) -> None:
+        policy = policy or RestartPolicy()
+        self._supervised = [Supervised(task, policy, clock, pause) for task in tasks]
+        self._stop_timeout = stop_timeout
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def checks(self) -> Sequence[HealthCheck]:
+        """How each task is, in the order given."""
+        return self._supervised
+
+    async def __aenter__(self) -> Self:
+        self._running = {
+            asyncio.create_task(each.run(self._stopping), name=f"task {each.name}")
+            for each in self._supervised
+        }
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        try:
+            await self._ended(self._stop_timeout)
+        finally:
+            for task in self._running:
+                task.cancel()
+        await self._ended(CANCEL_SECONDS)
+        for task in self._running:
+            logger.warning("{} does not end; it is left behind.", task.get_name())
+
+    async def _ended(self, timeout: float) -> None:
+        if self._running:
+            _, self._running = await asyncio.wait(self._running, timeout=timeout)

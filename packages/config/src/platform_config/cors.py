@@ -1,0 +1,56 @@
+"""Which web pages may call the server."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from platform_config.problems import Violation
+from platform_config.section import Section
+
+# An Origin header (RFC 6454, section 6.2): lower case, and never the scheme's usual port, so an
+# origin written otherwise would match no request.
+ORIGIN = re.compile(
+    r"(?!http://[^/]*:80$|https://[^/]*:443$)"
+    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+)
+
+
+def split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(origin for part in value.split(",") if (origin := part.strip()))
+
+
+def as_browsers_send_it(origin: str) -> str:
+    if origin != "*" and not ORIGIN.fullmatch(origin):
+        raise ValueError(
+            "origins as browsers send them, with commas between: scheme://host or"
+            " scheme://host:port, lower case, no path, not the usual port of the scheme; or *"
+        )
+    return origin
+
+
+class CorsSettings(Section):
+    """Which web pages may call the server from a browser (CORS)."""
+
+    prefix = "CORS_"
+
+    origins: Annotated[
+        tuple[Annotated[str, AfterValidator(as_browsers_send_it)], ...], BeforeValidator(split)
+    ] = Field(
+        (),
+        description="Exact origins with commas between, scheme://host[:port] without a path.",
+        examples=["https://app.example.com,http://localhost:5173"],
+    )
+    credentials: bool = Field(False, description="Whether browsers may send cookies along.")
+
+    def violations(self) -> Iterator[Violation]:
+        # Browsers refuse the pair (Fetch standard, "CORS protocol and credentials").
+        if self.credentials and "*" in self.origins:
+            yield Violation(
+                names=("CORS_ORIGINS", "CORS_CREDENTIALS"),
+                expected="exact origins when browsers may send credentials",
+                fix="name the origins instead of *, or set CORS_CREDENTIALS=false",
+            )

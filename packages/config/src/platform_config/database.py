@@ -1,0 +1,65 @@
+"""How PostgreSQL is reached, and how long anyone waits for it."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, SecretStr
+
+from platform_config.problems import Violation
+from platform_config.section import REQUIRED_IN_PRODUCTION, Section, Timeout
+
+HOST = r"(?:\[[0-9a-fA-F:.%]+\]|[^\[\]:,]+)(?::[0-9]*)?"
+HOSTS = re.compile(rf"{HOST}(?:,{HOST})*")
+
+
+def postgres_url(url: SecretStr | None) -> SecretStr | None:
+    """Refuse what libpq would not take for a URL with a host (PostgreSQL manual, 32.1.1.2)."""
+    if url and not names_a_server(url.get_secret_value()):
+        raise ValueError(
+            "postgresql://user:password@host:port/database, with special characters of the"
+            " password %-encoded; for a socket postgresql://user@/database?host=/folder"
+        )
+    return url
+
+
+def names_a_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Its message may quote the password.
+        return False
+    if parts.scheme not in ("postgresql", "postgres") or "://" not in url:
+        return False
+    hosts = parts.netloc.rpartition("@")[2]
+    return bool(HOSTS.fullmatch(hosts) if hosts else parse_qs(parts.query).get("host"))
+
+
+class DatabaseSettings(Section):
+    """How PostgreSQL is reached, and how long anyone waits for it."""
+
+    prefix = "DATABASE_"
+
+    url: Annotated[SecretStr | None, AfterValidator(postgres_url), REQUIRED_IN_PRODUCTION] = Field(
+        None,
+        description="Address of the database. Unset in development: one is started for you.",
+        examples=["postgresql://app:password@localhost:5432/app"],
+    )
+    pool_min_size: NonNegativeInt = Field(2, description="Connections kept open.")
+    pool_max_size: PositiveInt = Field(10, description="Connections at most, in each process.")
+    pool_timeout: Timeout = Field(3, description="Seconds to wait for a free connection.")
+    connect_timeout: Timeout = Field(3, description="Seconds for one attempt to connect.")
+    connect_deadline: Timeout = Field(
+        30, description="Seconds that start-up keeps trying to connect."
+    )
+    statement_timeout: Timeout = Field(5, description="Seconds one statement may run.")
+    lock_timeout: Timeout = Field(2, description="Seconds to wait for one lock.")
+    health_interval: Timeout = Field(10, description="Seconds between two health checks.")
+
+    def violations(self) -> Iterator[Violation]:
+        if self.pool_min_size > self.pool_max_size:
+            yield Violation(
+                names=("DATABASE_POOL_MIN_SIZE", "DATABASE_POOL_MAX_SIZE"),
+                expected="a smallest size that is not above the largest",
+                fix="lower DATABASE_POOL_MIN_SIZE or raise DATABASE_POOL_MAX_SIZE",
+            )

@@ -1,0 +1,58 @@
+"""What every section of the settings is made of: its base class and the types of its fields."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from platform_config.problems import Violation
+
+REQUIRED_IN_PRODUCTION: Final = "required in production"
+"""Marks a field, `Annotated[type, REQUIRED_IN_PRODUCTION]`, that has a default in development only.
+
+An `Annotated` string means nothing to pydantic, which keeps it in the field's metadata.
+"""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Choice(StrEnum):
+    """One of a few words, in upper or lower case."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        word = str(value).casefold()
+        return next((member for member in cls if member.value.casefold() == word), None)
+
+
+class Environment(Choice):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Section(BaseModel):
+    """One concern's settings. `prefix` and a field's name in upper case make the variable's name.
+
+    The docstring of a section and the descriptions of its fields are what `.env.example` says.
+    Each field has a default, so that a developer starts with nothing set.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+    prefix: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if not field.description or field.is_required():
+                raise TypeError(f"{cls.__name__}.{name} needs a description and a default")
+
+    def violations(self) -> Iterable[Violation]:
+        """Return what the values break together; each of them is valid alone."""
+        return ()

@@ -1,0 +1,1 @@
+"""What the platform is: entities, errors and ports."""

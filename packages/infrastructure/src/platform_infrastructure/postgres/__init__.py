@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, verified queries, units of work, migrations."""

@@ -1,0 +1,89 @@
+"""The first connection: try until PostgreSQL answers, or say why it will not."""
+
+import psycopg
+from loguru import logger
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from platform_config import DatabaseSettings
+from platform_domain.startup import StartupError
+from platform_infrastructure.postgres.pool import connection_parameters, database_url
+
+# PostgreSQL gives no SQLSTATE to the client when a connection is refused, only the text of its
+# message, which `lc_messages` may translate: an unknown text is worth another attempt.
+HOPELESS = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "server does not support SSL",
+    "certificate verify failed",
+)
+
+
+async def wait_for_database(settings: DatabaseSettings) -> None:
+    """Return once a connection succeeds; raise `StartupError` after the deadline.
+
+    Logs one line an attempt with the cause. What cannot get better (a wrong password, a missing
+    database) is not tried again.
+    """
+    attempts = AsyncRetrying(
+        stop=stop_after_delay(settings.connect_deadline),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        retry=retry_if_exception(_may_pass),
+        before_sleep=_report,
+        reraise=True,
+    )
+    try:
+        async for attempt in attempts:
+            with attempt:
+                connection = await connect(settings)
+                await connection.close()
+    except psycopg.Error as error:
+        raise StartupError(
+            f"PostgreSQL at {place(settings)} cannot be used: {cause(error)}. "
+            "Check DATABASE_URL and that the server is running."
+        ) from error
+
+
+async def connect(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
+    """Open one connection outside the pool, in autocommit."""
+    parameters = connection_parameters(settings)
+    return await AsyncConnection.connect(**parameters, autocommit=True)
+
+
+def place(settings: DatabaseSettings) -> str:
+    """Say which server is meant, without user and password."""
+    given = conninfo_to_dict(database_url(settings))
+    host, port = given.get("host") or "localhost", given.get("port") or 5432
+    return f"{host}:{port}/{given.get('dbname') or given.get('user') or 'postgres'}"
+
+
+def cause(error: BaseException) -> str:
+    """Return the first line of an error's text, or its class where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _may_pass(error: BaseException) -> bool:
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return not any(text in str(error) for text in HOPELESS)
+
+
+def _report(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning(
+        "PostgreSQL is not there yet (attempt {}): {}. Next attempt in {:.1f} s.",
+        state.attempt_number,
+        cause(error) if error else "unknown",
+        state.next_action.sleep if state.next_action else 0.0,
+    )

@@ -1,0 +1,184 @@
+"""The server process of an embedded PostgreSQL: started until it is ready, stopped until it is gone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from platform_infrastructure.postgres.embedded_cluster import Cluster, ClusterError
+from platform_infrastructure.postgres.embedded_lock import alive
+
+READY_SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
+START_ATTEMPTS = 5
+PAUSE_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a server says of itself in `postmaster.pid` (its format: miscadmin.h, LOCK_FILE_LINE_*)."""
+
+    pid: int
+    port: int
+    ready: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return None when there is no server, or none that has said enough yet."""
+        try:
+            lines = path.read_text().splitlines()
+            return cls(int(lines[0]), int(lines[3]), lines[7].strip() == "ready")
+        except (OSError, IndexError, ValueError):
+            return None
+
+
+class Postmaster:
+    """A direct child, except on Windows: there only pg_ctl sheds an administrator's rights."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._child: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        self.port = 0
+
+    def start(self, port: int) -> None:
+        """Return when it accepts connections, on `port` if that is free; or raise `ClusterError`.
+
+        A start is repeated, because somebody may take the port first and because the processes of
+        a server that was killed may need a moment to let go of its memory.
+        """
+        self._clear_remains()
+        for attempt in range(START_ATTEMPTS):
+            self.port = _free_port(port if attempt == 0 else 0)
+            if self._started():
+                return
+            time.sleep(PAUSE_SECONDS)
+        raise ClusterError(f"PostgreSQL did not start: {self._cluster.last_words()}")
+
+    def wait(self) -> None:
+        """Return when the server has ended by itself."""
+        if self._child is not None:
+            self._child.wait()
+            return
+        while self._status() is not None:
+            time.sleep(1)
+
+    def stop(self) -> None:
+        if self._child is None:
+            if self.pid:
+                self._pg_ctl_stop()
+            return
+        _wake(self._child)
+        for sign in _ever_less_gentle():
+            if self._child.poll() is not None:
+                return
+            self._child.send_signal(sign)
+            try:
+                self._child.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _clear_remains(self) -> None:
+        """Stop a server that outlived its supervisor, or forget one that is dead.
+
+        We hold the folder's lock, so whatever runs here is ours. PostgreSQL recognises a dead
+        server itself unless another process has got its number since, as in containers.
+        """
+        status = self._status()
+        if status is None:
+            return
+        if _listening(status.port):
+            self._pg_ctl_stop()
+        elif sys.platform != "win32" and alive(status.pid):
+            (self._cluster.data / "postmaster.pid").unlink()
+
+    def _started(self) -> bool:
+        self._launch()
+        give_up = time.monotonic() + READY_SECONDS
+        while time.monotonic() < give_up:
+            if self._ready():
+                return True
+            if self._child is not None and self._child.poll() is not None:
+                return False
+            time.sleep(0.01)
+        self.stop()
+        return False
+
+    def _ready(self) -> bool:
+        """A file that a killed server left may say ready as well, so it has to be this server's."""
+        status = self._status()
+        if status is None or not status.ready or status.port != self.port:
+            return False
+        self.pid = status.pid
+        return self._child is None or self._child.pid == status.pid
+
+    def _launch(self) -> None:
+        data = self._cluster.data
+        options = f"-p {self.port} -h 127.0.0.1 -c unix_socket_directories="
+        if sys.platform == "win32":
+            self._cluster.run("pg_ctl", "start", "-W", "-D", data, "-o", options, timeout=60)
+        else:
+            self._child = self._cluster.spawn("postgres", "-D", data, *options.split())
+
+    def _pg_ctl_stop(self) -> None:
+        stop = ("stop", "-w", "-t", str(int(PATIENCE_SECONDS)), "-D", self._cluster.data)
+        for mode in ("fast", "immediate"):
+            if self._cluster.run("pg_ctl", *stop, "-m", mode, timeout=60) == 0:
+                return
+
+    def _status(self) -> Status | None:
+        return Status.read(self._cluster.data / "postmaster.pid")
+
+
+def _free_port(wanted: int) -> int:
+    """Return `wanted` if it is free, else any free one (0 asks for any)."""
+    with socket.socket() as probe:
+        # What PostgreSQL sets itself: a port of connections that have just ended counts as free.
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            if wanted == 0:
+                raise
+            return _free_port(0)
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _ever_less_gentle() -> Iterator[signal.Signals]:
+    """Fast, immediate (no checkpoint), and what nobody can ignore."""
+    yield signal.SIGINT
+    if sys.platform != "win32":
+        yield signal.SIGQUIT
+        yield signal.SIGKILL
+
+
+def _wake(server: subprocess.Popen[bytes]) -> None:
+    """Continue a server that somebody halted with SIGSTOP, as failure tests do: else it cannot end.
+
+    Its sessions are found on Linux only.
+    """
+    if sys.platform == "win32" or server.poll() is not None:
+        return
+    sessions = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    pids = sessions.read_text().split() if sessions.exists() else []
+    for pid in (server.pid, *map(int, pids)):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,146 @@
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.api.conftest import World
+from tests.api.shapes import assert_error
+
+pytestmark = pytest.mark.anyio
+
+PROJECTS = "/api/v1/projects"
+
+
+async def created(client: httpx2.AsyncClient, name: str) -> dict[str, Any]:
+    response = await client.post(PROJECTS, json={"name": name})
+    assert response.status_code == 201, response.text
+    return dict(response.json())
+
+
+async def test_a_created_project_can_be_read(client: httpx2.AsyncClient) -> None:
+    project = await created(client, "Storyboard")
+
+    response = await client.get(f"{PROJECTS}/{project['id']}")
+
+    assert response.status_code == 200
+    assert response.json() == project
+    assert project["name"] == "Storyboard"
+    assert project["version"] == 1
+
+
+async def test_a_name_is_stored_without_the_spaces_around_it(client: httpx2.AsyncClient) -> None:
+    assert (await created(client, "  Storyboard "))["name"] == "Storyboard"
+
+
+async def test_a_name_can_be_taken_only_once_by_one_owner(client: httpx2.AsyncClient) -> None:
+    await created(client, "Storyboard")
+
+    again = await client.post(PROJECTS, json={"name": "Storyboard"})
+    by_another = await client.post(
+        PROJECTS, json={"name": "Storyboard"}, headers={"x-user-id": "bob"}
+    )
+
+    assert_error(again, 409, "project_name_taken")
+    assert by_another.status_code == 201
+
+
+async def test_a_renamed_project_has_a_new_version(client: httpx2.AsyncClient) -> None:
+    project = await created(client, "Storyboard")
+
+    response = await client.patch(f"{PROJECTS}/{project['id']}", json={"name": "Film"})
+
+    assert response.status_code == 200
+    assert response.json()["name"] == "Film"
+    assert response.json()["version"] == 2
+
+
+async def test_a_deleted_project_is_gone(client: httpx2.AsyncClient) -> None:
+    project = await created(client, "Storyboard")
+
+    deleted = await client.delete(f"{PROJECTS}/{project['id']}")
+
+    assert deleted.status_code == 204
+    assert deleted.content == b""
+    assert_error(await client.get(f"{PROJECTS}/{project['id']}"), 404, "project_not_found")
+    assert_error(await client.delete(f"{PROJECTS}/{project['id']}"), 404, "project_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("PATCH", {"name": "Mine"}), ("DELETE", None)]
+)
+async def test_another_users_project_is_not_found(
+    client: httpx2.AsyncClient, method: str, body: dict[str, str] | None
+) -> None:
+    project = await created(client, "Storyboard")
+
+    response = await client.request(
+        method, f"{PROJECTS}/{project['id']}", json=body, headers={"x-user-id": "bob"}
+    )
+
+    assert_error(response, 404, "project_not_found")
+
+
+async def test_the_list_is_walked_by_cursor_newest_first(client: httpx2.AsyncClient) -> None:
+    names = [(await created(client, f"Project {number}"))["name"] for number in range(5)]
+
+    found, cursor = [], None
+    for _ in range(3):
+        query = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get(PROJECTS, params=query)).json()
+        found += [item["name"] for item in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert found == names[::-1]
+    assert cursor is None
+
+
+async def test_a_full_last_page_has_no_next_cursor(client: httpx2.AsyncClient) -> None:
+    await created(client, "Only one")
+
+    page = (await client.get(PROJECTS, params={"limit": "1"})).json()
+
+    assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "many", ""])
+async def test_a_limit_outside_1_to_100_is_refused(client: httpx2.AsyncClient, limit: str) -> None:
+    details = assert_error(
+        await client.get(PROJECTS, params={"limit": limit}), 422, "validation_failed"
+    )
+
+    assert [fault["path"] for fault in details["errors"]] == ["/query/limit"]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "e30", "%00", "é", "W10=="])
+async def test_a_cursor_of_somebodys_own_making_is_refused(
+    client: httpx2.AsyncClient, cursor: str
+) -> None:
+    details = assert_error(
+        await client.get(PROJECTS, params={"cursor": cursor}), 422, "validation_failed"
+    )
+
+    assert details["errors"][0]["path"] == "/query/cursor"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, 7, None, ["a"]])
+async def test_a_name_that_is_none_is_refused_without_repeating_it(
+    client: httpx2.AsyncClient, world: World, name: object
+) -> None:
+    details = assert_error(
+        await client.post(PROJECTS, json={"name": name}), 422, "validation_failed"
+    )
+
+    assert [fault["path"] for fault in details["errors"]] == ["/body/name"]
+    assert set(details["errors"][0]) == {"path", "message", "code"}
+    assert not world.projects.all
+
+
+async def test_an_id_that_is_none_is_refused(client: httpx2.AsyncClient) -> None:
+    details = assert_error(await client.get(f"{PROJECTS}/7"), 422, "validation_failed")
+
+    assert details["errors"][0]["path"] == "/path/id"
+
+
+async def test_an_unknown_id_is_not_found(client: httpx2.AsyncClient) -> None:
+    assert_error(await client.get(f"{PROJECTS}/{uuid4()}"), 404, "project_not_found")

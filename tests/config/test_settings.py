@@ -1,0 +1,230 @@
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from platform_config import (
+    AuthenticatorName,
+    DatabaseSettings,
+    Environment,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    Settings,
+    ShutdownSettings,
+    load,
+)
+from tests.config.reading import names, only_problem, refused
+
+PRODUCTION = {
+    "APP_ENV": "production",
+    "DATABASE_URL": "postgresql://app:hunter2@db/app",
+    "AUTHENTICATOR": "anonymous",
+}
+
+
+def test_a_developer_needs_to_set_nothing() -> None:
+    settings = load({}, None).settings
+
+    assert settings == Settings()
+    assert settings.development
+    assert settings.database.url is None
+    assert settings.auth.authenticator is AuthenticatorName.DEVELOPMENT
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
+
+
+def test_every_kind_of_value_is_understood() -> None:
+    environ = {
+        "PORT": "0",
+        "SHUTDOWN_DELAY": "1.5",
+        "CORS_ORIGINS": "https://app.example.com, http://localhost:5173 ,tauri://localhost",
+        "CORS_CREDENTIALS": "true",
+        "LOG_LEVEL": "warning",
+        "HOST": "::1",
+    }
+
+    settings = load(environ, None).settings
+
+    assert settings.server.port == 0
+    assert settings.shutdown.delay == 1.5
+    assert settings.cors.origins == (
+        "https://app.example.com",
+        "http://localhost:5173",
+        "tauri://localhost",
+    )
+    assert settings.cors.credentials
+    assert settings.log.level is LogLevel.WARNING
+    assert settings.server.host == "::1"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Settings().server.port = 1  # type: ignore[misc]
+
+
+def test_a_section_can_be_built_by_field_name() -> None:
+    database = DatabaseSettings(url=SecretStr("postgresql://localhost/x"), pool_max_size=4)
+
+    assert database.pool_max_size == 4
+    assert database.pool_min_size == 2
+
+
+def test_grace_is_the_sum_of_the_steps_and_the_watchdog_waits_longer() -> None:
+    shutdown = ShutdownSettings(delay=1, requests_timeout=2, sockets_timeout=3, stop_timeout=4)
+
+    assert shutdown.grace == 10
+    assert shutdown.watchdog == 15
+
+
+@pytest.mark.parametrize(
+    ("chosen", "environment", "resolved"),
+    [
+        (LogFormat.AUTO, Environment.DEVELOPMENT, LogFormat.PRETTY),
+        (LogFormat.AUTO, Environment.PRODUCTION, LogFormat.JSON),
+        (LogFormat.JSON, Environment.DEVELOPMENT, LogFormat.JSON),
+        (LogFormat.PRETTY, Environment.PRODUCTION, LogFormat.PRETTY),
+    ],
+)
+def test_the_log_format_follows_the_environment_unless_named(
+    chosen: LogFormat, environment: Environment, resolved: LogFormat
+) -> None:
+    assert LogSettings(format=chosen).format_in(environment) is resolved
+
+
+@pytest.mark.parametrize("name", ["HOST", "ADMIN_HOST"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.com"])
+def test_development_refuses_to_serve_other_machines(name: str, host: str) -> None:
+    problem = only_problem({name: host})
+
+    assert problem.name == name
+    assert host in problem.found
+    assert "APP_ENV=production" in problem.fix
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_development_serves_this_machine(host: str) -> None:
+    assert load({"HOST": host}, None).settings.server.host == host
+
+
+def test_production_serves_other_machines() -> None:
+    settings = load({**PRODUCTION, "HOST": "0.0.0.0"}, None).settings
+
+    assert not settings.development
+    assert settings.server.host == "0.0.0.0"
+    assert settings.auth.authenticator is AuthenticatorName.ANONYMOUS
+
+
+def test_production_needs_a_database_and_a_named_authenticator() -> None:
+    error = refused({"APP_ENV": "production"})
+
+    assert names(error) == ["DATABASE_URL", "AUTHENTICATOR"]
+    assert "not set" in str(error)
+
+
+def test_production_refuses_the_development_authenticator() -> None:
+    assert only_problem({**PRODUCTION, "AUTHENTICATOR": "development"}).name == "AUTHENTICATOR"
+
+
+def test_any_origin_together_with_credentials_is_refused() -> None:
+    problem = only_problem({"CORS_ORIGINS": "*", "CORS_CREDENTIALS": "true"})
+
+    assert problem.name == "CORS_ORIGINS"
+    assert problem.found == 'CORS_ORIGINS="*" with CORS_CREDENTIALS="true"'
+    assert load({"CORS_ORIGINS": "*"}, None).settings.cors.origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "app.example.com",
+        "https://app.example.com/",
+        "https://app.example.com/path",
+        "https://App.example.com",
+        "https://app.example.com:443",
+        "http://localhost:80",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "https://",
+        "https://a.example.com https://b.example.com",
+        "null",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    problem = only_problem({"CORS_ORIGINS": f"http://localhost:5173,{origin}"})
+
+    assert problem.name == "CORS_ORIGINS"
+    assert "scheme://host" in problem.expected
+
+
+def test_a_pool_cannot_be_smaller_than_its_smallest_size() -> None:
+    problem = only_problem({"DATABASE_POOL_MIN_SIZE": "11"})
+
+    assert problem.name == "DATABASE_POOL_MIN_SIZE"
+    assert 'DATABASE_POOL_MAX_SIZE="10"' in problem.found
+
+
+def test_clients_and_admins_have_ports_of_their_own() -> None:
+    problem = only_problem({"PORT": "9000"})
+
+    assert (problem.name, problem.origin) == ("ADMIN_PORT", "default")
+    assert load({"PORT": "0", "ADMIN_PORT": "0"}, None).settings.server.admin_port == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:secret@db:5432/app",
+        "postgres://db",
+        "postgresql://a:1,b:2/app",
+        "postgresql://[::1]:5432/app",
+        "postgresql:///app?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/app",
+    ],
+)
+def test_a_database_url_names_a_host_or_a_socket(url: str) -> None:
+    found = load({"DATABASE_URL": url}, None).settings.database.url
+
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://db/app",
+        "postgresql:///app",
+        "postgresql:db",
+        "postgresql://app:se#cret@db/app",
+        "postgresql://db:port/app",
+        "postgresql://[::1/app",
+        "host=db dbname=app",
+    ],
+)
+def test_a_database_url_of_another_shape_is_refused(url: str) -> None:
+    problem = only_problem({"DATABASE_URL": url})
+
+    assert problem.expected.startswith("postgresql://")
+    assert url not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("PORT", "99999", "a whole number from 0 to 65535"),
+        ("PORT", "eighty", "a whole number from 0 to 65535"),
+        ("SHUTDOWN_DELAY", "-1", "a number, at least 0"),
+        ("SHUTDOWN_DELAY", "inf", "a number, at least 0"),
+        ("DATABASE_STATEMENT_TIMEOUT", "5s", "a number, above 0"),
+        ("DATABASE_LOCK_TIMEOUT", "0", "a number, above 0"),
+        ("DATABASE_POOL_MAX_SIZE", "0", "a whole number, above 0"),
+        ("CORS_CREDENTIALS", "maybe", "true or false"),
+        ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING or ERROR"),
+        ("APP_ENV", "prod", "one of development or production"),
+        ("AUTHENTICATOR", "oauth", "one of development or anonymous"),
+    ],
+)
+def test_a_wrong_value_is_explained_in_human_words(name: str, text: str, expected: str) -> None:
+    problem = only_problem({name: text})
+
+    assert problem.name == name
+    assert problem.found == f'"{text}"'
+    assert problem.expected == expected
+    assert f"e.g. {name}=" in problem.fix

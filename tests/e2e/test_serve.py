@@ -1,0 +1,288 @@
+"""The command `serve`, from the first start to the last answer."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from platform_infrastructure.postgres.embedded import EmbeddedPostgres
+from tests.api.shapes import assert_error
+from tests.e2e.serve import listening, run, started
+from tests.processes import Program
+
+ORIGIN = "https://app.example.com"
+
+
+def client(program: Program, **headers: str) -> httpx2.Client:
+    return httpx2.Client(
+        base_url=f"http://127.0.0.1:{program.port}", headers={"x-user-id": "alice", **headers}
+    )
+
+
+def create(program: Program, name: str) -> httpx2.Response:
+    with client(program) as http:
+        return http.post("/api/v1/projects", json={"name": name})
+
+
+def test_a_newcomer_needs_no_database_and_finds_the_data_again(tmp_path: Path) -> None:
+    with listening(tmp_path) as program:
+        with client(program) as http:
+            assert http.get("/health/ready").status_code == 200
+        created = create(program, "Storyboard")
+        assert created.status_code == 201
+        program.signal()
+        assert program.exit_code() == 0
+
+    with listening(tmp_path) as program, client(program) as http:
+        found = http.get(f"/api/v1/projects/{created.json()['id']}")
+
+    assert found.status_code == 200
+    assert found.json() == created.json()
+
+
+def test_start_up_is_a_short_story(tmp_path: Path, database_url: str) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        story = program.output
+
+    for part in ("Platform 0.", "in development", "Using PostgreSQL at", "Ready: database ("):
+        assert part in story
+    assert len(story.splitlines()) <= 10
+    assert "Traceback" not in story
+    assert str(psycopg.conninfo.conninfo_to_dict(database_url).get("password")) not in story
+
+
+def test_a_second_server_in_the_same_folder_is_told_who_is_there(tmp_path: Path) -> None:
+    with listening(tmp_path), started(tmp_path) as second:
+        assert second.exit_code() == 1
+        assert "Traceback" not in second.output
+        assert ".dev/postgres" in second.output
+
+
+def test_production_without_its_settings_fails_at_once_and_names_them(tmp_path: Path) -> None:
+    code, output = run("serve", folder=tmp_path, APP_ENV="production")
+
+    assert code == 1
+    assert "DATABASE_URL" in output
+    assert "AUTHENTICATOR" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / ".dev").exists(), "nothing is started that was not asked for"
+
+
+def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOG_LEVEL=LOUD\nDATABASE_POL_MAX_SIZE=5\n")
+
+    code, output = run(
+        "serve", folder=tmp_path, PORT="99999", DATABASE_URL="postgres:/app:hunter2@db/x"
+    )
+
+    assert code == 1
+    for part in ("PORT", "99999", "LOG_LEVEL", ".env line 1", "DATABASE_POOL_MAX_SIZE"):
+        assert part in output
+    assert "hunter2" not in output
+    assert "Traceback" not in output
+
+
+def test_development_refuses_to_serve_other_machines(tmp_path: Path) -> None:
+    code, output = run("serve", folder=tmp_path, HOST="0.0.0.0")
+
+    assert code == 1
+    assert "HOST" in output
+    assert "APP_ENV=production" in output
+
+
+def test_every_origin_with_credentials_is_refused(tmp_path: Path) -> None:
+    code, output = run("serve", folder=tmp_path, CORS_ORIGINS="*", CORS_CREDENTIALS="true")
+
+    assert code == 1
+    assert "CORS_ORIGINS" in output
+
+
+def test_a_log_line_in_production_is_one_json_object(tmp_path: Path, database_url: str) -> None:
+    settings = {
+        "APP_ENV": "production",
+        "AUTHENTICATOR": "anonymous",
+        "DATABASE_URL": database_url,
+    }
+    with listening(tmp_path, **settings) as program:
+        with client(program, **{"x-request-id": "abc-1"}) as http:
+            http.get("/api/v1/projects")
+        program.signal()
+        assert program.exit_code() == 0
+        lines = [json.loads(line) for line in program.seen]
+
+    (line,) = [line for line in lines if line.get("route")]
+    assert line["method"] == "GET"
+    assert line["route"] == line["path"] == "/api/v1/projects"
+    assert line["status"] == 200
+    assert line["request_id"] == "abc-1"
+    assert line["user"] == "anonymous"
+    assert line["level"] == "INFO"
+    assert line["duration_ms"] > 0
+
+
+def test_a_schema_that_is_behind_makes_production_unready_not_dead(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    settings = {
+        "APP_ENV": "production",
+        "AUTHENTICATOR": "anonymous",
+        "DATABASE_URL": empty_database_url,
+        "DATABASE_HEALTH_INTERVAL": "0.1",
+    }
+    with listening(tmp_path, **settings) as program, client(program) as http:
+        program.wait_for("platform migrate")
+        assert_error(http.get("/health/ready"), 503, "not_ready")
+        assert http.get("/health/live").status_code == 200
+
+        code, output = run("platform", "migrate", folder=tmp_path, **settings)
+        program.wait_for("PostgreSQL is back")
+
+        assert code == 0, output
+        assert http.get("/health/ready").status_code == 200
+
+
+def test_a_database_that_comes_back_before_the_deadline_is_used(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(None)
+    postgres.start()
+    try:
+        url = postgres.url
+        stop_but_keep = postgres.pid
+        os.kill(stop_but_keep, signal.SIGSTOP)
+        with started(tmp_path, DATABASE_URL=url, DATABASE_CONNECT_TIMEOUT="1") as program:
+            program.wait_for(r"not there yet \(attempt 1\)")
+            os.kill(stop_but_keep, signal.SIGCONT)
+            program.wait_until_listening()
+    finally:
+        postgres.stop()
+
+
+def test_a_database_that_never_comes_ends_the_start(tmp_path: Path) -> None:
+    url = "postgresql://app:hunter2@127.0.0.1:1/app"
+
+    code, output = run("serve", folder=tmp_path, DATABASE_URL=url, DATABASE_CONNECT_DEADLINE="0.5")
+
+    assert code == 1
+    assert "127.0.0.1:1/app cannot be used" in output
+    assert "Traceback" not in output
+    assert "hunter2" not in output
+
+
+def test_a_request_in_flight_is_answered_before_the_stop(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    """The request waits for a lock that is only released after the signal."""
+    answers: list[httpx2.Response] = []
+    with (
+        psycopg.connect(fresh_database_url) as holder,
+        listening(tmp_path, DATABASE_URL=fresh_database_url, DATABASE_LOCK_TIMEOUT="5") as program,
+    ):
+        holder.execute("LOCK TABLE projects")
+        asking = threading.Thread(target=lambda: answers.append(create(program, "Storyboard")))
+        asking.start()
+        wait_until_blocked(fresh_database_url)
+
+        program.signal()
+        program.wait_for("Draining: 1 requests in flight")
+        holder.rollback()
+
+        assert program.exit_code() == 0
+        asking.join(10)
+        assert "1 requests finished, 0 cancelled" in program.output
+
+    assert [answer.status_code for answer in answers] == [201]
+    assert answers[0].headers["connection"] == "close"
+
+
+def test_a_request_that_takes_too_long_is_told_so(tmp_path: Path, fresh_database_url: str) -> None:
+    answers: list[httpx2.Response] = []
+    settings = {"DATABASE_URL": fresh_database_url, "SHUTDOWN_REQUESTS_TIMEOUT": "0.2"}
+    with (
+        psycopg.connect(fresh_database_url) as holder,
+        listening(tmp_path, DATABASE_LOCK_TIMEOUT="30", **settings) as program,
+    ):
+        holder.execute("LOCK TABLE projects")
+        asking = threading.Thread(target=lambda: answers.append(create(program, "Storyboard")))
+        asking.start()
+        wait_until_blocked(fresh_database_url)
+
+        program.signal()
+
+        assert program.exit_code() == 0
+        asking.join(10)
+
+    assert_error(answers[0], 503, "shutting_down")
+    assert answers[0].headers["retry-after"] == "1"
+
+
+def wait_until_blocked(url: str) -> None:
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database()"
+    )
+    with psycopg.connect(url, autocommit=True) as observer:
+        for _ in range(1000):
+            if observer.execute(blocked).fetchone() == (1,):
+                return
+            observer.execute("SELECT pg_sleep(0.01)")
+    raise AssertionError("no request ever waited for the lock")
+
+
+def test_a_real_browser_origin_is_answered_on_success_and_failure(
+    tmp_path: Path, database_url: str
+) -> None:
+    with (
+        listening(tmp_path, DATABASE_URL=database_url, CORS_ORIGINS=ORIGIN) as program,
+        client(program, origin=ORIGIN) as http,
+    ):
+        ok = http.get("/api/v1/projects")
+        not_found = http.get("/nowhere")
+        foreign = http.get("/api/v1/projects", headers={"origin": "https://evil.example.com"})
+
+    assert ok.headers["access-control-allow-origin"] == ORIGIN
+    assert not_found.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_a_violated_constraint_shows_no_sql_and_no_name(tmp_path: Path, database_url: str) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        create(program, "Storyboard")
+        again = create(program, "Storyboard")
+
+    assert_error(again, 409, "project_name_taken")
+    for secret in ("projects_owner_name_key", "INSERT", "duplicate", "Key ("):
+        assert secret not in again.text
+
+
+def test_a_schema_that_lost_a_table_is_a_bug_told_once_and_answered_clean(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    with listening(tmp_path, DATABASE_URL=fresh_database_url) as program:
+        with psycopg.connect(fresh_database_url, autocommit=True) as connection:
+            connection.execute("DROP TABLE projects")
+        answer = create(program, "Storyboard")
+        with client(program) as http:
+            assert http.get("/health/live").status_code == 200
+        program.signal()
+        assert program.exit_code() == 0
+
+    details = assert_error(answer, 500, "internal_error")
+    assert "projects" not in answer.text
+    assert program.output.count("Traceback") == 1
+    assert program.output.count("UndefinedTable") == 2  # The line, and the end of its trace.
+    assert details["request_id"] in program.output
+
+
+@pytest.mark.parametrize("signals", [signal.SIGTERM, signal.SIGINT])
+def test_either_signal_ends_it_cleanly(
+    tmp_path: Path, database_url: str, signals: signal.Signals
+) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        program.signal(signals)
+
+        assert program.exit_code() == 0
+        assert "Traceback" not in program.output

@@ -1,0 +1,68 @@
+"""Ctrl-C on a terminal, where uv and the server both get the signal."""
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.serve import environment
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminal"),
+    pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed"),
+]
+
+
+def test_one_ctrl_c_through_uv_stops_the_server_once(database_url: str) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["uv", "run", "--no-sync", "serve"],
+        cwd=ROOT,
+        env=environment({"DATABASE_URL": database_url}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=take_terminal,  # noqa: PLW1509 - no thread of ours runs here
+    )
+    os.close(theirs)
+    try:
+        output = read_until(ours, "Listening on")
+        os.write(ours, b"\x03")
+        output += read_until(ours, "Drained in")
+        code = process.wait(20)
+    finally:
+        process.kill()
+        process.wait(20)
+        os.close(ours)
+
+    assert code == 0
+    assert len(re.findall("Draining:", output)) == 1
+    assert "Traceback" not in output
+
+
+def take_terminal() -> None:
+    """Make the new session's standard input its terminal, so that ^C is a signal."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def read_until(terminal: int, text: str) -> str:
+    output, deadline = "", time.monotonic() + 30
+    while text not in output:
+        if not select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise AssertionError(f"{text!r} never came:\n{output}")
+        output += os.read(terminal, 65536).decode()
+    return output

@@ -1,0 +1,85 @@
+"""One in-memory stand-in per port."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import uuid4
+
+from platform_domain.health import Health, HealthCheck, Status
+from platform_domain.identity import UserId
+from platform_domain.projects import (
+    Project,
+    ProjectId,
+    ProjectMark,
+    ProjectNameTaken,
+    ProjectNotFound,
+    Projects,
+)
+from platform_domain.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
+
+
+class InMemoryProjects(Projects):
+    def __init__(self) -> None:
+        self.all: dict[ProjectId, Project] = {}
+
+    async def create(self, name: str, *, owner: UserId) -> Project:
+        self._refuse_taken(name, owner)
+        now = datetime.now(UTC)
+        project = Project(ProjectId(uuid4()), owner, name, 1, now, now)
+        self.all[project.id] = project
+        return project
+
+    async def get(self, id: ProjectId, *, owner: UserId) -> Project:
+        project = self.all.get(id)
+        if project is None or project.owner != owner:
+            raise ProjectNotFound
+        return project
+
+    async def list(
+        self, *, owner: UserId, after: ProjectMark | None, limit: int
+    ) -> Sequence[Project]:
+        own = sorted(
+            (project for project in self.all.values() if project.owner == owner),
+            key=lambda project: (project.created_at, project.id),
+            reverse=True,
+        )
+        if after is not None:
+            own = [p for p in own if (p.created_at, p.id) < (after.created_at, after.id)]
+        return own[:limit]
+
+    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> Project:
+        project = await self.get(id, owner=owner)
+        if name != project.name:
+            self._refuse_taken(name, owner)
+        renamed = replace(
+            project, name=name, version=project.version + 1, updated_at=datetime.now(UTC)
+        )
+        self.all[id] = renamed
+        return renamed
+
+    async def delete(self, id: ProjectId, *, owner: UserId) -> None:
+        await self.get(id, owner=owner)
+        del self.all[id]
+
+    def _refuse_taken(self, name: str, owner: UserId) -> None:
+        if any((p.owner, p.name) == (owner, name) for p in self.all.values()):
+            raise ProjectNameTaken
+
+
+class ImmediateUnitOfWork(UnitOfWork):
+    """Keeps nothing back: there is nothing to roll back in memory."""
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await work()
+
+
+class SettableHealth(HealthCheck):
+    def __init__(self, name: str, status: Status = Status.UP) -> None:
+        self.name = name
+        self.status = status
+
+    def health(self) -> Health:
+        return Health(self.status, datetime.now(UTC))

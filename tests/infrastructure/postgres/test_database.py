@@ -1,0 +1,264 @@
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from platform_domain.errors import Conflict, Unavailable
+from platform_domain.projects import ProjectNameTaken
+from platform_infrastructure.postgres import query
+from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
+from platform_infrastructure.postgres.errors import Contended
+from platform_infrastructure.postgres.pool import Pool
+from platform_infrastructure.postgres.query import Exec, Many, Maybe, One, RowCountError
+from platform_infrastructure.projects import CreateProject
+from tests.infrastructure.postgres.connections import ask, open_pool
+
+pytestmark = pytest.mark.anyio
+
+
+class Numbers(Many[int]):
+    sql = "SELECT n FROM generate_series(1, %(count)s::int) AS n"
+    count: int
+
+
+class OneNumber(One[int]):
+    sql = "SELECT n FROM generate_series(1, %(count)s::int) AS n"
+    count: int
+
+
+class MaybeNumber(Maybe[int]):
+    sql = "SELECT n FROM generate_series(1, %(count)s::int) AS n"
+    count: int
+
+
+class CountProjects(One[int]):
+    sql = "SELECT count(*) FROM projects"
+
+
+class Touch(Exec):
+    sql = "UPDATE projects SET version = version + 1 WHERE name = %(name)s"
+    name: str
+
+
+class Backend(One[int]):
+    sql = "SELECT pg_backend_pid()"
+
+
+class Sleep(Exec):
+    sql = "SELECT pg_sleep(%(seconds)s)"
+    seconds: float
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with open_pool(database_url, pool_max_size=4, pool_timeout=0.5) as pool:
+        yield pool
+
+
+@pytest.fixture
+def database(pool: Pool) -> Database:
+    return Database(pool)
+
+
+@pytest.fixture
+def unit_of_work(pool: Pool) -> PostgresUnitOfWork:
+    return PostgresUnitOfWork(pool)
+
+
+def new_project(name: str = "Storyboard") -> CreateProject:
+    return CreateProject(id=uuid4(), owner="alice", name=name)
+
+
+async def test_many_is_a_list_of_any_length(database: Database) -> None:
+    assert await database.run(Numbers(count=3)) == [1, 2, 3]
+    assert await database.run(Numbers(count=0)) == []
+
+
+async def test_one_is_exactly_one_row(database: Database) -> None:
+    assert await database.run(OneNumber(count=1)) == 1
+    for count, found in ((0, "no row"), (2, "more than one row")):
+        with pytest.raises(RowCountError, match=f"OneNumber found {found}"):
+            await database.run(OneNumber(count=count))
+
+
+async def test_maybe_is_one_row_or_none(database: Database) -> None:
+    assert await database.run(MaybeNumber(count=1)) == 1
+    assert await database.run(MaybeNumber(count=0)) is None
+    with pytest.raises(RowCountError, match="MaybeNumber found more than one row"):
+        await database.run(MaybeNumber(count=2))
+
+
+async def test_exec_is_the_number_of_rows_touched(database: Database) -> None:
+    await database.run(new_project())
+
+    assert await database.run(Touch(name="Storyboard")) == 1
+    assert await database.run(Touch(name="Nothing")) == 0
+
+
+def test_every_query_is_registered_by_its_full_name() -> None:
+    assert query.QUERIES[f"{__name__}.Numbers"] is Numbers
+
+
+async def test_a_violated_constraint_is_what_the_query_says(database: Database) -> None:
+    await database.run(new_project())
+
+    with pytest.raises(ProjectNameTaken):
+        await database.run(new_project())
+
+
+async def test_work_that_succeeds_is_kept(
+    database: Database, unit_of_work: PostgresUnitOfWork, database_url: str
+) -> None:
+    async def work() -> int:
+        await database.run(new_project("a"))
+        await database.run(new_project("b"))
+        assert ask(database_url, "SELECT count(*) FROM projects") == [(0,)], "not yet committed"
+        return await database.run(CountProjects())
+
+    assert await unit_of_work.run(work) == 2
+    assert ask(database_url, "SELECT count(*) FROM projects") == [(2,)]
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), Conflict(), SystemExit(1)])
+async def test_work_that_raises_leaves_nothing(
+    database: Database,
+    unit_of_work: PostgresUnitOfWork,
+    database_url: str,
+    error: BaseException,
+) -> None:
+    async def work() -> None:
+        await database.run(new_project())
+        raise error
+
+    with pytest.raises(type(error)):
+        await unit_of_work.run(work)
+    assert ask(database_url, "SELECT count(*) FROM projects") == [(0,)]
+
+
+async def test_a_run_inside_a_run_joins_it(
+    database: Database, unit_of_work: PostgresUnitOfWork, database_url: str
+) -> None:
+    async def inner() -> int:
+        await database.run(new_project("inner"))
+        return await database.run(Backend())
+
+    async def outer() -> None:
+        backend = await database.run(Backend())
+        assert await unit_of_work.run(inner) == backend
+        raise Conflict
+
+    with pytest.raises(Conflict):
+        await unit_of_work.run(outer)
+    assert ask(database_url, "SELECT count(*) FROM projects") == [(0,)]
+
+
+async def test_another_task_may_not_use_the_unit_of_work(
+    database: Database, unit_of_work: PostgresUnitOfWork
+) -> None:
+    async def work() -> None:
+        await asyncio.create_task(database.run(CountProjects()))
+
+    with pytest.raises(RuntimeError, match="belongs to the task that began it"):
+        await unit_of_work.run(work)
+
+
+async def test_what_outlives_the_unit_of_work_may_not_use_it(
+    database: Database, unit_of_work: PostgresUnitOfWork
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def late() -> int:
+        begun.set()
+        await ended.wait()
+        return await database.run(CountProjects())
+
+    async def work() -> asyncio.Task[int]:
+        task = asyncio.create_task(late())
+        await begun.wait()
+        return task
+
+    task = await unit_of_work.run(work)
+    ended.set()
+    with pytest.raises(RuntimeError, match="has ended"):
+        await task
+
+
+async def test_work_that_clashes_is_repeated_whole(
+    database: Database, unit_of_work: PostgresUnitOfWork, database_url: str
+) -> None:
+    for name in ("a", "b"):
+        await database.run(new_project(name))
+    attempts = 0
+    both_hold_one = asyncio.Barrier(2)
+
+    async def touch(first: str, second: str) -> None:
+        tries = 0
+
+        async def work() -> None:
+            nonlocal attempts, tries
+            attempts += 1
+            tries += 1
+            await database.run(Touch(name=first))
+            if tries == 1:
+                await both_hold_one.wait()
+            await database.run(Touch(name=second))
+
+        await unit_of_work.run(work)
+
+    await asyncio.gather(touch("a", "b"), touch("b", "a"))
+
+    assert attempts == 3, "one of the two is the deadlock's victim and runs again"
+    assert ask(database_url, "SELECT version FROM projects") == [(3,), (3,)]
+
+
+async def test_work_that_always_clashes_is_given_up(unit_of_work: PostgresUnitOfWork) -> None:
+    attempts = 0
+
+    async def work() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise Contended
+
+    with pytest.raises(Contended):
+        await unit_of_work.run(work)
+    assert attempts == 6
+
+
+async def test_a_deferred_constraint_speaks_at_the_commit(
+    fresh_database_url: str,
+) -> None:
+    ask(
+        fresh_database_url,
+        "ALTER TABLE projects DROP CONSTRAINT projects_owner_name_key,"
+        " ADD CONSTRAINT projects_owner_name_key UNIQUE (owner, name) DEFERRABLE"
+        " INITIALLY DEFERRED",
+    )
+    async with open_pool(fresh_database_url) as pool:
+        database = Database(pool)
+
+        async def work() -> None:
+            await database.run(new_project())
+            await database.run(new_project())
+
+        with pytest.raises(ProjectNameTaken):
+            await PostgresUnitOfWork(pool).run(work)
+
+
+async def test_an_exhausted_pool_is_unavailable_after_its_timeout(pool: Pool) -> None:
+    database = Database(pool)
+    busy = [asyncio.create_task(database.run(Sleep(seconds=2))) for _ in range(4)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Unavailable):
+        await database.run(CountProjects())
+
+    for task in busy:
+        task.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+
+
+async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> None:
+    async with open_pool(database_url, statement_timeout=0.1) as pool:
+        with pytest.raises(Unavailable):
+            await Database(pool).run(Sleep(seconds=30))

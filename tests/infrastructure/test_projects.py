@@ -1,0 +1,112 @@
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from platform_domain.identity import UserId
+from platform_domain.projects import (
+    ProjectId,
+    ProjectMark,
+    ProjectNameInvalid,
+    ProjectNameTaken,
+    ProjectNotFound,
+    Projects,
+)
+from platform_infrastructure.postgres.database import Database
+from platform_infrastructure.projects import PostgresProjects
+from tests.fakes import InMemoryProjects
+from tests.infrastructure.postgres.connections import open_pool
+
+pytestmark = pytest.mark.anyio
+
+ALICE, BOB = UserId("alice"), UserId("bob")
+
+
+@pytest.fixture(params=["postgres", "memory"])
+async def projects(request: pytest.FixtureRequest) -> AsyncIterator[Projects]:
+    """The adapter, and the fake that stands for it elsewhere: they must not differ."""
+    if request.param == "memory":
+        yield InMemoryProjects()
+        return
+    async with open_pool(request.getfixturevalue("database_url")) as pool:
+        yield PostgresProjects(Database(pool))
+
+
+async def test_a_project_is_kept_as_it_was_created(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    assert await projects.get(project.id, owner=ALICE) == project
+    assert (project.name, project.owner, project.version) == ("Storyboard", ALICE, 1)
+    assert project.created_at.utcoffset() is not None
+
+
+async def test_a_name_is_unique_per_owner(projects: Projects) -> None:
+    await projects.create("Storyboard", owner=ALICE)
+    await projects.create("Storyboard", owner=BOB)
+
+    with pytest.raises(ProjectNameTaken):
+        await projects.create("Storyboard", owner=ALICE)
+
+
+async def test_a_rename_raises_the_version(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    renamed = await projects.rename(project.id, "Film", owner=ALICE)
+
+    assert (renamed.id, renamed.name, renamed.version) == (project.id, "Film", 2)
+    assert await projects.get(project.id, owner=ALICE) == renamed
+
+
+async def test_a_rename_to_a_name_that_is_taken_changes_nothing(projects: Projects) -> None:
+    await projects.create("Film", owner=ALICE)
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    with pytest.raises(ProjectNameTaken):
+        await projects.rename(project.id, "Film", owner=ALICE)
+    assert await projects.get(project.id, owner=ALICE) == project
+
+
+async def test_others_cannot_see_rename_or_delete_it(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    with pytest.raises(ProjectNotFound):
+        await projects.get(project.id, owner=BOB)
+    with pytest.raises(ProjectNotFound):
+        await projects.rename(project.id, "Mine", owner=BOB)
+    with pytest.raises(ProjectNotFound):
+        await projects.delete(project.id, owner=BOB)
+    assert await projects.list(owner=BOB, after=None, limit=10) == []
+    assert await projects.get(project.id, owner=ALICE) == project
+
+
+async def test_a_deleted_project_is_gone(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    await projects.delete(project.id, owner=ALICE)
+
+    with pytest.raises(ProjectNotFound):
+        await projects.delete(project.id, owner=ALICE)
+
+
+async def test_an_unknown_project_is_not_found(projects: Projects) -> None:
+    with pytest.raises(ProjectNotFound):
+        await projects.get(ProjectId(uuid4()), owner=ALICE)
+
+
+async def test_pages_cover_the_list_once_while_it_grows(projects: Projects) -> None:
+    old = [await projects.create(f"Old {number}", owner=ALICE) for number in range(5)]
+
+    first = await projects.list(owner=ALICE, after=None, limit=2)
+    await projects.create("New", owner=ALICE)
+    second = await projects.list(owner=ALICE, after=ProjectMark.of(first[-1]), limit=10)
+
+    assert [*first, *second] == old[::-1]
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101])
+async def test_the_database_refuses_a_name_that_slipped_through(
+    database_url: str, name: str
+) -> None:
+    async with open_pool(database_url) as pool:
+        with pytest.raises(ProjectNameInvalid):
+            await PostgresProjects(Database(pool)).create(name, owner=ALICE)
