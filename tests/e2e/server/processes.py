@@ -16,7 +16,7 @@ from tests.processes import PATIENCE_SECONDS, Program
 def started(**options: object) -> Iterator[Program]:
     """Run the program with these `Options`; whatever happens, it is gone afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.api.server.program", json.dumps(options)],
+        [sys.executable, "-m", "tests.e2e.server.program", json.dumps(options)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from http.client import IncompleteRead
 import pytest
 
 from platform_api.server.signals import ECHO_SECONDS
-from tests.api.server.processes import (
+from tests.e2e.server.processes import (
     answer_on,
     ask,
     connected,

@@ -1,4 +1,4 @@
-"""A small server for tests: `python -m tests.api.server.program '{"fault": "…"}'`.
+"""A small server for tests: `python -m tests.e2e.server.program '{"fault": "…"}'`.
 
 It prints what happens to it, a line an event, between the lines of its log.
 """
