@@ -13,6 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,9 +169,14 @@ def _administer(server_url: str, statement: str, *names: str) -> None:
 def _migrate(url: str) -> None:
     from platform_infrastructure.postgres.migrations import migrate
 
-    # psycopg cannot use the proactor loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(migrate(url))
+    def in_a_loop_of_its_own() -> None:
+        # psycopg cannot use the proactor loop that Windows has by default.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(migrate(url))
+
+    # An async fixture may be what asks: its thread has a running loop already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(in_a_loop_of_its_own).result()
 
 
 def _given(reason: str) -> Server:

@@ -1,8 +1,12 @@
 """A program under test, as an admin sees it: its output, its ports, its exit code."""
 
+import json
 import re
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, Queue
 from threading import Thread
 
@@ -64,3 +68,20 @@ class Program:
         self._process.kill()
         self._process.wait(PATIENCE_SECONDS)
         self._reader.join(PATIENCE_SECONDS)
+
+
+@contextmanager
+def started(module: str, **options: object) -> Iterator[Program]:
+    """Run `module` with `options` as its only argument, in JSON; afterwards it is gone."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps(options)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    program = Program(process)
+    try:
+        yield program
+    finally:
+        program.end()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import httpx2
 import pytest
@@ -9,13 +10,30 @@ from starlette.types import ASGIApp
 
 from platform_api.app import create_app
 from platform_api.authenticators import DevelopmentAuthenticator
-from platform_api.feature import Feature
+from platform_api.contract.openapi import openapi
+from platform_api.feature import Feature, messages_of, operations_of, topics_of
 from platform_api.features.projects import ProjectsFeature
 from platform_api.health import Readings
+from platform_api.idempotency import Once
 from platform_api.operation import Operation
+from platform_api.realtime.contract import Contract
+from platform_api.realtime.encoder import EncodedEvents, EventEncoder
+from platform_api.realtime.endpoint import Realtime
+from platform_api.realtime.message import Message
+from platform_api.realtime.sockets import Sockets
+from platform_api.realtime.subscriptions import Subscriptions
+from platform_api.realtime.topic import Topic
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_config import CorsSettings, HttpSettings, Settings
-from tests.fakes import ImmediateUnitOfWork, InMemoryProjects, SettableHealth
+from platform_domain.idempotency import IdempotencyKeys
+from platform_domain.identity import Authenticator
+from platform_infrastructure.events.memory import MemoryEventBus
+from tests.fakes import (
+    ImmediateUnitOfWork,
+    InMemoryIdempotencyKeys,
+    InMemoryProjects,
+    SettableHealth,
+)
 
 ALLOWED_ORIGIN = "https://app.example.com"
 MAX_BODY_BYTES = 1000
@@ -23,12 +41,20 @@ MAX_BODY_BYTES = 1000
 
 @dataclass
 class Trial(Feature):
-    """A feature whose operations a test hands in."""
+    """A feature whose operations, topics and messages a test hands in."""
 
     given: Sequence[Operation] = ()
+    given_topics: Sequence[Topic] = ()
+    given_messages: Sequence[Message] = ()
 
     def operations(self) -> Sequence[Operation]:
         return self.given
+
+    def topics(self) -> Sequence[Topic]:
+        return self.given_topics
+
+    def messages(self) -> Sequence[Message]:
+        return self.given_messages
 
 
 def lifecycle_in(phase: Phase) -> Lifecycle:
@@ -42,9 +68,13 @@ class World:
     """What an application under test stands on, for a test to look at or to change."""
 
     projects: InMemoryProjects = field(default_factory=InMemoryProjects)
+    keys: IdempotencyKeys = field(default_factory=InMemoryIdempotencyKeys)
     lifecycle: Lifecycle = field(default_factory=lambda: lifecycle_in(Phase.READY))
     database: SettableHealth = field(default_factory=lambda: SettableHealth("database"))
     trial: Trial = field(default_factory=Trial)
+    authenticator: Authenticator = field(default_factory=DevelopmentAuthenticator)
+    sockets: Sockets = field(default_factory=Sockets)
+    bus: MemoryEventBus = field(default_factory=MemoryEventBus)
     settings: Settings = field(
         default_factory=lambda: Settings(
             cors=CorsSettings(origins=(ALLOWED_ORIGIN,)),
@@ -52,14 +82,38 @@ class World:
         )
     )
 
+    @cached_property
+    def subscriptions(self) -> Subscriptions:
+        return Subscriptions(self.bus, self.sockets)
+
     @property
     def readings(self) -> Readings:
         return Readings(self.lifecycle, [self.database])
 
     def app(self) -> ASGIApp:
-        features = [ProjectsFeature(self.projects, ImmediateUnitOfWork()), self.trial]
+        encoder = EventEncoder()
+        events = EncodedEvents(self.bus, encoder)
+        features = [ProjectsFeature(self.projects, ImmediateUnitOfWork(), events), self.trial]
+        contract = Contract(topics_of(features), messages_of(features), encoder)
+        document = openapi(
+            operations_of(features), contract.client_message, contract.server_message
+        )
+        realtime = Realtime(
+            contract,
+            self.sockets,
+            self.subscriptions,
+            self.authenticator,
+            self.settings.cors.origins,
+        )
         return create_app(
-            self.settings, self.lifecycle, self.readings, features, DevelopmentAuthenticator()
+            self.settings,
+            self.lifecycle,
+            self.readings,
+            features,
+            self.authenticator,
+            Once(self.keys, ImmediateUnitOfWork()),
+            realtime,
+            document,
         )
 
     def client(self, **headers: str) -> httpx2.AsyncClient:

@@ -1,5 +1,6 @@
 """The one error shape, seen from outside."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -215,6 +216,7 @@ class Bug(BaseException):
         Bug("secret detail"),
         ExceptionGroup("secret detail", [ValueError("secret detail"), KeyError("secret detail")]),
         RecursionError("secret detail"),
+        asyncio.CancelledError("secret detail"),
     ],
 )
 async def test_a_bug_is_a_clean_500_and_one_whole_trace(
@@ -230,6 +232,21 @@ async def test_a_bug_is_a_clean_500_and_one_whole_trace(
     assert len(bugs) == 1
     assert bugs[0]["exception"].value is error
     assert bugs[0]["extra"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_details_that_json_cannot_hold_are_left_out(world: World) -> None:
+    response = await answer_to(world, InvalidInput("No such name.", name="\ud800"))
+
+    assert_error(response, 422, "invalid_input")
+
+
+async def test_a_body_of_nothing_but_faults_gets_a_short_answer(
+    world: World, client: httpx2.AsyncClient
+) -> None:
+    response = await client.post("/api/v1/projects", json={str(n): n for n in range(120)})
+
+    details = assert_error(response, 422, "validation_failed")
+    assert len(details["errors"]) == 50
 
 
 async def test_a_domain_error_alone_in_a_group_keeps_its_meaning(world: World) -> None:
@@ -255,8 +272,9 @@ def all_errors(kind: type[DomainError] = DomainError) -> list[type[DomainError]]
 def test_every_error_has_a_status_of_the_table_and_one_code() -> None:
     errors = {error for error in all_errors() if error.__module__.startswith("platform_")}
 
-    codes = [error.code for error in errors]
-    assert len(set(codes)) == len(codes), "two errors share a code"
+    by_code = {error.code: error for error in errors}
+    sharing = [error for error in errors if by_code[error.code] is not error]
+    assert not sharing, "these have the code of another error"
     assert all(status_of(error) in STATUS.values() for error in errors)
     assert all(error.message.endswith(".") for error in errors)
 

@@ -67,11 +67,38 @@ def test_a_section_can_be_built_by_field_name() -> None:
     assert database.pool_min_size == 2
 
 
+def test_the_orchestrator_must_wait_longer_than_the_watchdog() -> None:
+    watchdog = ShutdownSettings().watchdog
+    settings = load({"SHUTDOWN_ORCHESTRATOR_PERIOD": f"{watchdog + 1:g}"}, None).settings
+
+    problem = only_problem({"SHUTDOWN_ORCHESTRATOR_PERIOD": f"{watchdog:g}"})
+
+    assert settings.shutdown.orchestrator_period == watchdog + 1
+    assert f"more than the {watchdog:g} seconds" in problem.expected
+    assert "SHUTDOWN_REQUESTS_TIMEOUT" in problem.fix
+
+
+@pytest.mark.parametrize("name", ["POOL_TIMEOUT", "STATEMENT_TIMEOUT", "LOCK_TIMEOUT"])
+def test_a_step_of_a_request_takes_less_time_than_the_request(name: str) -> None:
+    problem = only_problem({f"DATABASE_{name}": "30"})
+
+    assert problem.name == f"DATABASE_{name}"
+    assert problem.found.endswith('HTTP_REQUEST_TIMEOUT="30"')
+
+
+def test_production_that_answers_to_every_name_is_told_so() -> None:
+    (warning,) = load(PRODUCTION, None).warnings
+
+    assert warning.startswith("HTTP_ALLOWED_HOSTS=*")
+    assert load({**PRODUCTION, "HTTP_ALLOWED_HOSTS": "api.example.com"}, None).warnings == ()
+    assert load({}, None).warnings == ()
+
+
 def test_grace_is_the_sum_of_the_steps_and_the_watchdog_waits_longer() -> None:
     shutdown = ShutdownSettings(delay=1, requests_timeout=2, sockets_timeout=3, stop_timeout=4)
 
     assert shutdown.grace == 10
-    assert shutdown.watchdog == 15
+    assert shutdown.watchdog == 20
 
 
 @pytest.mark.parametrize(
@@ -166,6 +193,22 @@ def test_clients_and_admins_have_ports_of_their_own() -> None:
 
     assert (problem.name, problem.origin) == ("ADMIN_PORT", "default")
     assert load({"PORT": "0", "ADMIN_PORT": "0"}, None).settings.server.admin_port == 0
+
+
+def test_no_worker_has_its_admin_port_where_the_clients_are() -> None:
+    problem = only_problem({"PORT": "9003", "WORKERS": "4"})
+
+    assert problem.name == "ADMIN_PORT"
+    assert 'WORKERS="4"' in problem.found
+    assert load({"PORT": "9003", "WORKERS": "3"}, None).settings.server.workers == 3
+
+
+def test_every_worker_has_an_admin_port_that_exists() -> None:
+    problem = only_problem({"ADMIN_PORT": "65534", "WORKERS": "3"})
+
+    assert problem.name == "ADMIN_PORT"
+    assert "65535" in problem.expected
+    assert load({"ADMIN_PORT": "65534", "WORKERS": "2"}, None).settings.server.workers == 2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ def test_migrate_without_a_database_says_what_is_missing(tmp_path: Path) -> None
 
 
 def test_check_fails_with_the_difference_and_the_remedy(tmp_path: Path) -> None:
+    elsewhere, told = run("platform", "check", folder=tmp_path)
+    assert elsewhere == 1
+    assert "root of the project" in told
+    (tmp_path / "packages").mkdir()
+
     code, output = run("platform", "check", folder=tmp_path)
 
     assert code == 1

@@ -135,7 +135,7 @@ def test_a_schema_that_is_behind_makes_production_unready_not_dead(
         "DATABASE_HEALTH_INTERVAL": "0.1",
     }
     with listening(tmp_path, **settings) as program, client(program) as http:
-        program.wait_for("platform migrate")
+        assert "run `platform migrate`" in program.output
         assert_error(http.get("/health/ready"), 503, "not_ready")
         assert http.get("/health/live").status_code == 200
 
@@ -203,7 +203,7 @@ def test_a_request_that_takes_too_long_is_told_so(tmp_path: Path, fresh_database
     settings = {"DATABASE_URL": fresh_database_url, "SHUTDOWN_REQUESTS_TIMEOUT": "0.2"}
     with (
         psycopg.connect(fresh_database_url) as holder,
-        listening(tmp_path, DATABASE_LOCK_TIMEOUT="30", **settings) as program,
+        listening(tmp_path, DATABASE_LOCK_TIMEOUT="25", **settings) as program,
     ):
         holder.execute("LOCK TABLE projects")
         asking = threading.Thread(target=lambda: answers.append(create(program, "Storyboard")))
@@ -263,7 +263,7 @@ def test_a_schema_that_lost_a_table_is_a_bug_told_once_and_answered_clean(
 ) -> None:
     with listening(tmp_path, DATABASE_URL=fresh_database_url) as program:
         with psycopg.connect(fresh_database_url, autocommit=True) as connection:
-            connection.execute("DROP TABLE projects")
+            connection.execute("DROP TABLE projects CASCADE")
         answer = create(program, "Storyboard")
         with client(program) as http:
             assert http.get("/health/live").status_code == 200
@@ -275,6 +275,47 @@ def test_a_schema_that_lost_a_table_is_a_bug_told_once_and_answered_clean(
     assert program.output.count("Traceback") == 1
     assert program.output.count("UndefinedTable") == 2  # The line, and the end of its trace.
     assert details["request_id"] in program.output
+
+
+def test_the_admin_port_tells_what_the_public_does_not(tmp_path: Path, database_url: str) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        report = httpx2.get(f"http://127.0.0.1:{program.admin_port}/health").json()
+        with client(program) as http:
+            assert_error(http.get("/health"), 404, "route_not_found")
+
+    assert report["status"] == "up"
+    assert "database" in [dependency["name"] for dependency in report["dependencies"]]
+
+
+def test_the_log_level_is_what_was_set_and_a_misspelt_name_is_warned_of(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = {"DATABASE_URL": database_url, "LOG_LEVEL": "WARNING", "CORS_ORIGIN": ORIGIN}
+    with started(tmp_path, **settings) as program:
+        program.wait_for("did you mean CORS_ORIGINS")
+        program.signal()
+        program.exit_code()
+
+    assert " INFO " not in program.output
+
+
+def test_a_role_that_may_not_migrate_is_told_in_a_sentence(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    role = f"reader_{os.getpid()}"
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'".encode())
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(empty_database_url)
+        url = f"postgresql://{role}:reader@{parts['host']}:{parts['port']}/{parts['dbname']}"
+        for command in (["serve"], ["platform", "migrate"]):
+            code, output = run(*command, folder=tmp_path, DATABASE_URL=url)
+            assert code == 1
+            assert "cannot be migrated: permission denied" in output
+            assert "Traceback" not in output
+    finally:
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute(f"DROP ROLE {role}".encode())
 
 
 @pytest.mark.parametrize("signals", [signal.SIGTERM, signal.SIGINT])

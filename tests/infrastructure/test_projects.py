@@ -15,7 +15,7 @@ from platform_domain.projects import (
 from platform_infrastructure.postgres.database import Database
 from platform_infrastructure.projects import PostgresProjects
 from tests.fakes import InMemoryProjects
-from tests.infrastructure.postgres.connections import open_pool
+from tests.infrastructure.postgres.connections import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +28,8 @@ async def projects(request: pytest.FixtureRequest) -> AsyncIterator[Projects]:
     if request.param == "memory":
         yield InMemoryProjects()
         return
-    async with open_pool(request.getfixturevalue("database_url")) as pool:
-        yield PostgresProjects(Database(pool))
+    async with opened(request.getfixturevalue("database_url")) as connections:
+        yield PostgresProjects(Database(connections))
 
 
 async def test_a_project_is_kept_as_it_was_created(projects: Projects) -> None:
@@ -107,6 +107,6 @@ async def test_pages_cover_the_list_once_while_it_grows(projects: Projects) -> N
 async def test_the_database_refuses_a_name_that_slipped_through(
     database_url: str, name: str
 ) -> None:
-    async with open_pool(database_url) as pool:
+    async with opened(database_url) as connections:
         with pytest.raises(ProjectNameInvalid):
-            await PostgresProjects(Database(pool)).create(name, owner=ALICE)
+            await PostgresProjects(Database(connections)).create(name, owner=ALICE)

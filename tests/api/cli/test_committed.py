@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_api.cli.committed import COMMITTED, differences, write_all
+from platform_api.cli.committed import COMMITTED, NotTheRoot, differences, write_all
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,6 +17,9 @@ def test_a_file_that_is_missing_or_changed_is_told_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotTheRoot):
+        differences()
+    (tmp_path / "packages").mkdir()
     assert len(differences()) == len(COMMITTED)
 
     assert write_all() == list(COMMITTED)

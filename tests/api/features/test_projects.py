@@ -1,15 +1,36 @@
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+from platform_api.features.projects import NewName, NewProject, ProjectPath, ProjectsFeature
+from platform_domain.identity import Identity, UserId
+from platform_domain.projects import ProjectCreated, ProjectDeleted, ProjectRenamed
+from platform_domain.unit_of_work import UnitOfWork
 from tests.api.conftest import World
 from tests.api.shapes import assert_error
+from tests.fakes import InMemoryProjects, RecordedEvents
 
 pytestmark = pytest.mark.anyio
 
 PROJECTS = "/api/v1/projects"
+T = TypeVar("T")
+
+
+class WatchedUnitOfWork(UnitOfWork):
+    """Counts what was published while each unit ran."""
+
+    def __init__(self, events: RecordedEvents) -> None:
+        self._events = events
+        self.published: list[int] = []
+
+    async def run(self, work: Callable[[], Awaitable[T]], *, serializable: bool = False) -> T:
+        before = len(self._events.published)
+        result = await work()
+        self.published.append(len(self._events.published) - before)
+        return result
 
 
 async def created(client: httpx2.AsyncClient, name: str) -> dict[str, Any]:
@@ -140,6 +161,30 @@ async def test_an_id_that_is_none_is_refused(client: httpx2.AsyncClient) -> None
     details = assert_error(await client.get(f"{PROJECTS}/7"), 422, "validation_failed")
 
     assert details["errors"][0]["path"] == "/path/id"
+
+
+@pytest.mark.parametrize("name", ["a\u0000b", "a\u001fb", "a\u0085b"])
+async def test_a_name_has_no_control_characters(client: httpx2.AsyncClient, name: str) -> None:
+    assert_error(await client.post(PROJECTS, json={"name": name}), 422, "validation_failed")
+
+
+async def test_every_change_and_what_is_told_of_it_are_one_unit_of_work() -> None:
+    projects, events = InMemoryProjects(), RecordedEvents()
+    units = WatchedUnitOfWork(events)
+    feature = ProjectsFeature(projects, units, events)
+    alice = Identity(UserId("alice"))
+
+    view = await feature.create(body=NewProject(name="a"), caller=alice)
+    path = ProjectPath(id=view.id)
+    await feature.rename(path=path, body=NewName(name="b"), caller=alice)
+    await feature.delete(path=path, caller=alice)
+
+    assert units.published == [1, 1, 1], "each publishes inside its own unit"
+    assert [(topic, type(event)) for topic, event in events.published] == [
+        ("user:alice", ProjectCreated),
+        ("user:alice", ProjectRenamed),
+        ("user:alice", ProjectDeleted),
+    ]
 
 
 async def test_an_unknown_id_is_not_found(client: httpx2.AsyncClient) -> None:

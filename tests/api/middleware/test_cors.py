@@ -1,7 +1,11 @@
+import asyncio
+
 import httpx2
 import pytest
 
-from tests.api.conftest import ALLOWED_ORIGIN
+from platform_api.operation import Operation
+from platform_config import CorsSettings
+from tests.api.conftest import ALLOWED_ORIGIN, World
 from tests.api.shapes import assert_error
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +62,49 @@ async def test_a_refused_preflight_has_the_one_error_shape(client: httpx2.AsyncC
     assert_error(foreign, 400, "cors_refused")
     assert "access-control-allow-origin" not in foreign.headers
     assert_error(odd_method, 400, "cors_refused")
+
+
+async def test_credentials_are_allowed_only_when_they_are_set(world: World) -> None:
+    allowed = []
+    for credentials in (False, True):
+        cors = CorsSettings(origins=(ALLOWED_ORIGIN,), credentials=credentials)
+        world.settings = world.settings.model_copy(update={"cors": cors})
+        async with world.client() as client:
+            response = await client.get("/api/v1/projects", headers={"origin": ALLOWED_ORIGIN})
+        allowed.append(response.headers.get("access-control-allow-credentials"))
+
+    assert allowed == [None, "true"]
+
+
+async def test_a_request_cut_off_by_the_stop_can_be_read_by_the_page(world: World) -> None:
+    begun = asyncio.Event()
+
+    async def handler() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    world.trial.given = [Operation("POST", "/trial", handler, status=204)]
+    async with world.client(origin=ALLOWED_ORIGIN) as client:
+        asking = asyncio.create_task(client.post("/api/v1/trial"))
+        await begun.wait()
+        world.lifecycle.drain()
+        world.lifecycle.cancel_requests()
+        response = await asking
+
+    assert_error(response, 503, "shutting_down")
+    assert response.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
+    assert response.headers["x-request-id"]
+
+
+async def test_a_page_may_send_a_key_and_see_that_the_answer_was_kept(
+    client: httpx2.AsyncClient,
+) -> None:
+    asked = {"access-control-request-headers": "content-type,idempotency-key"}
+    granted = await client.options(
+        "/api/v1/projects", headers=preflight(ALLOWED_ORIGIN, "POST") | asked
+    )
+    answer = await client.get("/api/v1/projects", headers={"origin": ALLOWED_ORIGIN})
+
+    assert granted.status_code == 200
+    assert "Idempotency-Key" in granted.headers["access-control-allow-headers"]
+    assert "Idempotency-Replayed" in answer.headers["access-control-expose-headers"]

@@ -1,32 +1,20 @@
 """Starts the test program and talks to it."""
 
-import json
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 
+from tests import processes
 from tests.processes import PATIENCE_SECONDS, Program
 
 
 @contextmanager
 def started(**options: object) -> Iterator[Program]:
     """Run the program with these `Options`; whatever happens, it is gone afterwards."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.server.program", json.dumps(options)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    program = Program(process)
-    try:
+    with processes.started("tests.e2e.server.program", **options) as program:
         yield program
-    finally:
-        program.end()
 
 
 @contextmanager
@@ -68,5 +56,7 @@ def wait_until_refused(port: int) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
         except ConnectionRefusedError:
             return
+        except TimeoutError:
+            continue  # It lets nobody in already, and closes in a moment.
         time.sleep(0.01)
     raise AssertionError(f"Port {port} still takes connections.")

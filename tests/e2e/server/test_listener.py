@@ -7,7 +7,8 @@ import sys
 import pytest
 from starlette.responses import PlainTextResponse
 
-from platform_api.server.listener import USER_TIMEOUT_MILLISECONDS, Listener, address_of, bind
+from platform_api.server.binding import USER_TIMEOUT_MILLISECONDS, address_of, bind
+from platform_api.server.listener import Listener
 from platform_domain.startup import StartupError
 
 

@@ -8,7 +8,9 @@ import psycopg
 from pydantic import SecretStr
 
 from platform_config import DatabaseSettings
-from platform_infrastructure.postgres.pool import Pool, create_pool
+from platform_infrastructure.postgres.breaker import Breaker
+from platform_infrastructure.postgres.connections import Connections
+from platform_infrastructure.postgres.pool import Pool
 
 
 def settings_for(url: str, **changes: Any) -> DatabaseSettings:
@@ -16,13 +18,24 @@ def settings_for(url: str, **changes: Any) -> DatabaseSettings:
 
 
 @asynccontextmanager
-async def open_pool(url: str, **changes: Any) -> AsyncIterator[Pool]:
-    pool = create_pool(settings_for(url, **changes))
+async def open_pool(
+    url: str, breaker: Breaker | None = None, **changes: Any
+) -> AsyncIterator[Pool]:
+    pool = Pool(settings_for(url, **changes), breaker or Breaker())
     await pool.open(wait=True, timeout=10)
     try:
         yield pool
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def opened(
+    url: str, breaker: Breaker | None = None, **changes: Any
+) -> AsyncIterator[Connections]:
+    breaker = breaker or Breaker()
+    async with open_pool(url, breaker, **changes) as pool:
+        yield Connections(settings_for(url, **changes), pool, breaker)
 
 
 def ask(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,14 +1,21 @@
 import asyncio
-import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from loguru import logger
 
+from platform_api.cli.drill.fault_proxy import FaultProxy
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.connect import connect, place, wait_for_database
 from tests.infrastructure.postgres.connections import settings_for
+from tests.infrastructure.postgres.faults import through
+
+ENCRYPTION = struct.pack("!h", 1234)
+"""How requests for TLS and GSSAPI begin, where others have the protocol's version."""
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +37,7 @@ async def test_a_database_that_is_there_is_waited_for_without_a_word(
 
 
 async def test_each_attempt_is_one_line_with_its_cause(log: list[str]) -> None:
-    nowhere = settings_for("postgresql://u:hunter2@127.0.0.1:1/nothing", connect_deadline=0.5)
+    nowhere = settings_for("postgresql://u:hunter2@127.0.0.1:1/nothing", connect_deadline=2)
 
     with pytest.raises(StartupError, match=r"127\.0\.0\.1:1/nothing cannot be used") as caught:
         await wait_for_database(nowhere)
@@ -44,31 +51,66 @@ async def test_each_attempt_is_one_line_with_its_cause(log: list[str]) -> None:
 async def test_a_database_that_comes_back_before_the_deadline_is_used(
     database_url: str, log: list[str]
 ) -> None:
-    """The address refuses at first; then a relay to the real server opens on it."""
-    there = urlsplit(database_url)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    url = database_url.replace(f":{there.port}/", f":{port}/")
-    waiting = asyncio.create_task(wait_for_database(settings_for(url)))
-    relayed = asyncio.Event()
-    while not log:  # noqa: ASYNC110 - a log has no event to wait for
-        await asyncio.sleep(0.01)
+    async with FaultProxy(urlsplit(database_url).port or 5432) as proxy:
+        proxy.refuse()
+        waiting = asyncio.create_task(wait_for_database(settings_for(through(proxy, database_url))))
+        while not log:  # noqa: ASYNC110 - a log has no event to wait for
+            await asyncio.sleep(0.01)
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(there.hostname, there.port)
-        await asyncio.gather(copy(reader, there_writer), copy(there_reader, writer))
-        relayed.set()
+        await proxy.restore()
 
-    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            target.write(data)
-        target.close()
-        await target.wait_closed()
-
-    async with await asyncio.start_server(relay, "127.0.0.1", port):
         await asyncio.wait_for(waiting, 20)
-        await relayed.wait()
+
+
+@pytest.mark.parametrize(
+    "refusal", ["the database system is starting up", "sorry, too many clients already"]
+)
+async def test_a_server_that_takes_nobody_yet_is_tried_again(
+    database_url: str, log: list[str], refusal: str
+) -> None:
+    proxy = FaultProxy(urlsplit(database_url).port or 5432)
+    async with refusing(refusal) as port:
+        url = database_url.replace(f":{proxy.target}/", f":{port}/")
+        waiting = asyncio.create_task(wait_for_database(settings_for(url)))
+        while len(log) < 2:  # noqa: ASYNC110 - a log has no event to wait for
+            await asyncio.sleep(0.01)
+    proxy.port = port
+
+    async with proxy:
+        await asyncio.wait_for(waiting, 20)
+
+    assert refusal in log[0]
+
+
+async def test_refused_encryption_is_not_tried_again(log: list[str]) -> None:
+    async with refusing("nobody gets this far") as port:
+        url = f"postgresql://u@127.0.0.1:{port}/d?sslmode=require"
+
+        with pytest.raises(StartupError, match="does not support SSL"):
+            await asyncio.wait_for(wait_for_database(settings_for(url)), 5)
+
+    assert log == []
+
+
+@asynccontextmanager
+async def refusing(message: str) -> AsyncIterator[int]:
+    """A server that answers everybody with a FATAL error, in PostgreSQL's protocol 3."""
+    fields = b"SFATAL\0VFATAL\0C57P03\0M" + message.encode() + b"\0\0"
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):  # Who wants encryption or nothing leaves.
+            while (await packet(reader))[:2] == ENCRYPTION:
+                writer.write(b"N")
+            writer.write(b"E" + struct.pack("!i", 4 + len(fields)) + fields)
+        writer.close()
+        await writer.wait_closed()
+
+    async def packet(reader: asyncio.StreamReader) -> bytes:
+        (length,) = struct.unpack("!i", await reader.readexactly(4))
+        return await reader.readexactly(length - 4)
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
 
 
 @pytest.mark.parametrize("change", ["password", "database"])
@@ -76,6 +118,8 @@ async def test_what_cannot_get_better_is_not_tried_again(
     database_url: str, log: list[str], change: str
 ) -> None:
     parts = urlsplit(database_url)
+    if change == "password" and not parts.password:
+        pytest.skip("the server trusts everybody")
     wrong = {
         "password": database_url.replace(f":{parts.password}@", ":hunter2@"),
         "database": database_url.replace(parts.path, "/nothing"),
@@ -86,6 +130,23 @@ async def test_what_cannot_get_better_is_not_tried_again(
 
     assert log == []
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2%zz@127.0.0.1/d",
+        "postgresql://u:hunter2@127.0.0.1/d?colour=red",
+        "postgresql://u:hunter2@127.0.0.1:99999/d",
+        "postgresql://u:hunter2@127.0.0.1/d?sslmode=bogus",
+    ],
+)
+async def test_a_url_that_cannot_be_right_fails_at_once_without_its_password(url: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        await asyncio.wait_for(wait_for_database(settings_for(url)), 5)
+
+    told = [caught.value, caught.value.__cause__]
+    assert "hunter2" not in " ".join(map(str, told))
 
 
 async def test_the_bounds_reach_the_server(database_url: str) -> None:

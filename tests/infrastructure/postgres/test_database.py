@@ -1,18 +1,19 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 
-from platform_domain.errors import Conflict, Unavailable
+from platform_domain.errors import Conflict, Contended, InvalidInput, Unavailable
 from platform_domain.projects import ProjectNameTaken
 from platform_infrastructure.postgres import query
+from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
-from platform_infrastructure.postgres.errors import Contended
-from platform_infrastructure.postgres.pool import Pool
-from platform_infrastructure.postgres.query import Exec, Many, Maybe, One, RowCountError
-from platform_infrastructure.projects import CreateProject
-from tests.infrastructure.postgres.connections import ask, open_pool
+from platform_infrastructure.postgres.query import Many, Maybe, One, RowCountError
+from platform_infrastructure.projects import CreateProject, FindProject, RenameProject
+from tests.infrastructure.postgres.connections import ask, opened
+from tests.infrastructure.postgres.queries import Backend, CountProjects, Sleep, Touch
 
 pytestmark = pytest.mark.anyio
 
@@ -32,38 +33,20 @@ class MaybeNumber(Maybe[int]):
     count: int
 
 
-class CountProjects(One[int]):
-    sql = "SELECT count(*) FROM projects"
-
-
-class Touch(Exec):
-    sql = "UPDATE projects SET version = version + 1 WHERE name = %(name)s"
-    name: str
-
-
-class Backend(One[int]):
-    sql = "SELECT pg_backend_pid()"
-
-
-class Sleep(Exec):
-    sql = "SELECT pg_sleep(%(seconds)s)"
-    seconds: float
+@pytest.fixture
+async def connections(database_url: str) -> AsyncIterator[Connections]:
+    async with opened(database_url, pool_max_size=4, pool_timeout=0.5) as connections:
+        yield connections
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    async with open_pool(database_url, pool_max_size=4, pool_timeout=0.5) as pool:
-        yield pool
+def database(connections: Connections) -> Database:
+    return Database(connections)
 
 
 @pytest.fixture
-def database(pool: Pool) -> Database:
-    return Database(pool)
-
-
-@pytest.fixture
-def unit_of_work(pool: Pool) -> PostgresUnitOfWork:
-    return PostgresUnitOfWork(pool)
+def unit_of_work(connections: Connections) -> PostgresUnitOfWork:
+    return PostgresUnitOfWork(connections)
 
 
 def new_project(name: str = "Storyboard") -> CreateProject:
@@ -153,6 +136,61 @@ async def test_a_run_inside_a_run_joins_it(
     assert ask(database_url, "SELECT count(*) FROM projects") == [(0,)]
 
 
+async def test_work_that_hides_a_failed_query_is_told_and_keeps_nothing(
+    database: Database, unit_of_work: PostgresUnitOfWork, database_url: str
+) -> None:
+    await database.run(new_project("taken"))
+
+    async def work() -> None:
+        await database.run(new_project("b"))
+        with suppress(ProjectNameTaken):
+            await database.run(new_project("taken"))
+
+    async def work_on() -> None:
+        await work()
+        await database.run(new_project("c"))
+
+    for hiding in (work, work_on):
+        with pytest.raises(ProjectNameTaken):
+            await unit_of_work.run(hiding)
+    assert ask(database_url, "SELECT name FROM projects") == [("taken",)]
+
+
+async def test_a_bug_in_the_work_is_not_taken_for_bad_input(
+    unit_of_work: PostgresUnitOfWork,
+) -> None:
+    async def work() -> None:
+        "\ud800".encode()
+
+    with pytest.raises(UnicodeEncodeError):
+        await unit_of_work.run(work)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+async def test_text_that_postgresql_cannot_keep_is_invalid_input(
+    database: Database, text: str
+) -> None:
+    with pytest.raises(InvalidInput):
+        await database.run(Touch(name=text))
+
+
+async def test_more_who_wait_than_is_sensible_are_refused_at_once(database_url: str) -> None:
+    async with opened(
+        database_url, pool_min_size=1, pool_max_size=1, pool_timeout=30
+    ) as connections:
+        database = Database(connections)
+        waiting = [asyncio.create_task(database.run(Sleep(seconds=30))) for _ in range(5)]
+        while connections.stats().waiting < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(database.run(CountProjects()), 5)
+
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_another_task_may_not_use_the_unit_of_work(
     database: Database, unit_of_work: PostgresUnitOfWork
 ) -> None:
@@ -212,6 +250,28 @@ async def test_work_that_clashes_is_repeated_whole(
     assert ask(database_url, "SELECT version FROM projects") == [(3,), (3,)]
 
 
+async def test_serializable_increments_of_many_clients_all_land(
+    database: Database, unit_of_work: PostgresUnitOfWork, database_url: str
+) -> None:
+    """Each reads the number and writes the next one, which loses updates when not serializable."""
+    project = await database.run(new_project("0"))
+
+    async def increment() -> None:
+        found = await database.run(FindProject(id=project.id, owner="alice"))
+        assert found is not None
+        await database.run(
+            RenameProject(id=project.id, owner="alice", name=str(int(found.name) + 1))
+        )
+
+    async def client() -> None:
+        for _ in range(20):
+            await unit_of_work.run(increment, serializable=True)
+
+    await asyncio.gather(*(client() for _ in range(4)))
+
+    assert ask(database_url, "SELECT name, version FROM projects") == [("80", 81)]
+
+
 async def test_work_that_always_clashes_is_given_up(unit_of_work: PostgresUnitOfWork) -> None:
     attempts = 0
 
@@ -222,7 +282,7 @@ async def test_work_that_always_clashes_is_given_up(unit_of_work: PostgresUnitOf
 
     with pytest.raises(Contended):
         await unit_of_work.run(work)
-    assert attempts == 6
+    assert attempts == 10
 
 
 async def test_a_deferred_constraint_speaks_at_the_commit(
@@ -234,19 +294,19 @@ async def test_a_deferred_constraint_speaks_at_the_commit(
         " ADD CONSTRAINT projects_owner_name_key UNIQUE (owner, name) DEFERRABLE"
         " INITIALLY DEFERRED",
     )
-    async with open_pool(fresh_database_url) as pool:
-        database = Database(pool)
+    async with opened(fresh_database_url) as connections:
+        database = Database(connections)
 
         async def work() -> None:
             await database.run(new_project())
             await database.run(new_project())
 
         with pytest.raises(ProjectNameTaken):
-            await PostgresUnitOfWork(pool).run(work)
+            await PostgresUnitOfWork(connections).run(work)
 
 
-async def test_an_exhausted_pool_is_unavailable_after_its_timeout(pool: Pool) -> None:
-    database = Database(pool)
+async def test_an_exhausted_pool_is_unavailable_after_its_timeout(connections: Connections) -> None:
+    database = Database(connections)
     busy = [asyncio.create_task(database.run(Sleep(seconds=2))) for _ in range(4)]
     await asyncio.sleep(0)
 
@@ -259,6 +319,6 @@ async def test_an_exhausted_pool_is_unavailable_after_its_timeout(pool: Pool) ->
 
 
 async def test_a_statement_that_takes_too_long_is_ended(database_url: str) -> None:
-    async with open_pool(database_url, statement_timeout=0.1) as pool:
+    async with opened(database_url, statement_timeout=0.1) as connections:
         with pytest.raises(Unavailable):
-            await Database(pool).run(Sleep(seconds=30))
+            await Database(connections).run(Sleep(seconds=30))

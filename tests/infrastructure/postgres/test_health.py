@@ -1,14 +1,18 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from platform_domain.health import Status
+from platform_infrastructure.postgres.breaker import Breaker
+from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database
 from platform_infrastructure.postgres.health import DatabaseHealth
 from platform_infrastructure.postgres.pool import Pool
 from tests.infrastructure.postgres.connections import ask, open_pool, settings_for
-from tests.infrastructure.postgres.test_database import Backend
+from tests.infrastructure.postgres.faults import far
+from tests.infrastructure.postgres.queries import Backend
 
 pytestmark = pytest.mark.anyio
 
@@ -24,59 +28,75 @@ async def pool(fresh_database_url: str) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def stopped_after(health: DatabaseHealth) -> None:
-    """Let the prober run once and tell it to stop."""
-    stopping = asyncio.Event()
-    stopping.set()
-    await health.run(stopping)
-
-
 async def test_a_database_that_answers_is_up(pool: Pool, fresh_database_url: str) -> None:
-    health = DatabaseHealth(settings_for(fresh_database_url), pool)
+    health = DatabaseHealth(settings_for(fresh_database_url), pool, Breaker())
 
     await health.probe()
 
     assert health.health().status is Status.UP
     assert 0 < (health.health().latency or 0) < 10
-    await stopped_after(health)
+    await health.hang_up()
 
 
-async def test_stale_connections_are_replaced_before_a_request_meets_them(
-    pool: Pool, fresh_database_url: str
+async def test_a_lost_connection_is_no_outage_and_the_stale_ones_are_replaced(
+    fresh_database_url: str,
 ) -> None:
-    health = DatabaseHealth(settings_for(fresh_database_url), pool)
-    database = Database(pool)
-    before = {await database.run(Backend())}
-    ask(fresh_database_url, KILL_ALL)
+    breaker, opened = Breaker(), list[str]()
+    breaker.on_open(lambda: opened.append("opened"))
+    async with open_pool(fresh_database_url, breaker, pool_max_size=3) as pool:
+        settings = settings_for(fresh_database_url)
+        health = DatabaseHealth(settings, pool, breaker)
+        connections = Connections(settings, pool, breaker)
+        await health.probe()
+        before = {await Database(connections).run(Backend())}
+        ask(fresh_database_url, KILL_ALL)
 
-    await health.probe()
+        await health.probe()
 
-    after = {await database.run(Backend()) for _ in range(6)}
-    assert not before & after
-    await stopped_after(health)
+        after = {await Database(connections).run(Backend()) for _ in range(6)}
+        assert not before & after
+        assert connections.stats().lost == 0, "no request met a stale one"
+        assert opened == []
+        assert health.health().status is Status.UP
+        await health.hang_up()
 
 
-async def test_a_probe_whose_own_connection_died_recovers(
-    pool: Pool, fresh_database_url: str
+async def test_a_failed_probe_opens_the_breaker_and_a_good_one_closes_it(
+    fresh_database_url: str,
 ) -> None:
-    health = DatabaseHealth(settings_for(fresh_database_url), pool)
-    await health.probe()
-    ask(fresh_database_url, KILL_ALL)
+    async with far(fresh_database_url, health_interval=60) as there:
+        there.proxy.refuse()
+        await there.health.probe()
+        down, was_open = there.health.health(), there.breaker.is_open
+        await there.proxy.restore()
+        await there.health.probe()
 
-    await health.probe()
-    down = health.health()
-    await health.probe()
+        assert was_open
+        assert (down.status, down.latency) == (Status.DOWN, None)
+        assert "refused" in (down.problem or "")
+        assert "(OperationalError)" in (down.problem or "")
+        assert not there.breaker.is_open
+        assert there.health.health().status is Status.UP
+        assert there.health.health().since > down.since
 
-    assert down.status is Status.DOWN
-    assert down.problem
-    assert health.health().status is Status.UP
-    assert health.health().since > down.since
-    await stopped_after(health)
+
+@pytest.mark.parametrize("fault", ["blackhole", "stall"])
+async def test_a_probe_of_a_silent_server_takes_a_second(
+    fresh_database_url: str, fault: str
+) -> None:
+    async with far(fresh_database_url, health_interval=60) as there:
+        getattr(there.proxy, fault)()
+        began = time.monotonic()
+
+        await there.health.probe()
+
+        assert time.monotonic() - began < 1.3
+        assert "no answer within" in (there.health.health().problem or "")
 
 
 async def test_a_server_that_cannot_be_reached_is_down(pool: Pool) -> None:
     nowhere = settings_for("postgresql://nobody@127.0.0.1:1/nothing")
-    health = DatabaseHealth(nowhere, pool)
+    health = DatabaseHealth(nowhere, pool, Breaker())
 
     await health.probe()
 
@@ -88,7 +108,7 @@ async def test_a_schema_behind_the_code_is_down_until_it_is_migrated(
 ) -> None:
     (latest,) = ask(fresh_database_url, "SELECT max(version) FROM schema_migrations")
     ask(fresh_database_url, "DELETE FROM schema_migrations WHERE version = %s", *latest)
-    health = DatabaseHealth(settings_for(fresh_database_url), pool)
+    health = DatabaseHealth(settings_for(fresh_database_url), pool, Breaker())
 
     await health.probe()
     behind = health.health()
@@ -98,23 +118,23 @@ async def test_a_schema_behind_the_code_is_down_until_it_is_migrated(
     assert behind.status is Status.DOWN
     assert "platform migrate" in (behind.problem or "")
     assert health.health().status is Status.UP
-    await stopped_after(health)
+    await health.hang_up()
 
 
 async def test_a_schema_ahead_of_the_code_is_fine(pool: Pool, fresh_database_url: str) -> None:
     ask(fresh_database_url, "INSERT INTO schema_migrations VALUES ('99999999999999')")
-    health = DatabaseHealth(settings_for(fresh_database_url), pool)
+    health = DatabaseHealth(settings_for(fresh_database_url), pool, Breaker())
 
     await health.probe()
 
     assert health.health().status is Status.UP
-    await stopped_after(health)
+    await health.hang_up()
 
 
 async def test_the_prober_goes_on_until_it_is_told_to_stop(
     pool: Pool, fresh_database_url: str
 ) -> None:
-    health = DatabaseHealth(settings_for(fresh_database_url, health_interval=0.01), pool)
+    health = DatabaseHealth(settings_for(fresh_database_url, health_interval=0.01), pool, Breaker())
     stopping = asyncio.Event()
     running = asyncio.create_task(health.run(stopping))
     seen: set[float | None] = set()
@@ -126,3 +146,14 @@ async def test_the_prober_goes_on_until_it_is_told_to_stop(
     stopping.set()
 
     await asyncio.wait_for(running, 5)
+    await health.hang_up()
+
+
+async def test_nobody_is_told_that_it_is_up_before_it_was_asked(
+    pool: Pool, fresh_database_url: str
+) -> None:
+    health = DatabaseHealth(settings_for(fresh_database_url), pool, Breaker())
+    assert health.health().status is Status.DOWN
+
+    async with health.opened():
+        assert health.health().status is Status.UP

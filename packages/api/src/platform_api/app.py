@@ -1,17 +1,25 @@
 """The public application: the layers every request passes, and the features behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from platform_api.contract.pages import contract_pages
+from platform_api.docs_page.pages import docs_pages
 from platform_api.errors import RouteNotFound, ShuttingDown, error_body, error_response
-from platform_api.feature import Feature
+from platform_api.feature import Feature, operations_of
 from platform_api.health import Pages, Readings, admin_pages, public_pages
-from platform_api.middleware.body_limit import BodyLimit
+from platform_api.idempotency import Once
+from platform_api.middleware.admission import Admission
+from platform_api.middleware.body_ceiling import BodyCeiling
 from platform_api.middleware.cors import Cors
+from platform_api.middleware.deadline import Deadline
 from platform_api.middleware.error_boundary import ErrorBoundary
 from platform_api.middleware.request_log import RequestLog
+from platform_api.middleware.security_headers import SecurityHeaders
+from platform_api.middleware.trusted_host import TrustedHost
 from platform_api.operation import Endpoint
 from platform_api.router import Api
 from platform_api.server.in_flight import InFlight
@@ -22,15 +30,21 @@ from platform_domain.identity import Authenticator
 
 def layers(settings: Settings, lifecycle: Lifecycle, readings: Readings) -> list[Middleware]:
     """Return what a request passes before its operation, outermost first."""
+    http = settings.http
     return [
-        # A probe comes with the pod's address and twice a second: no host check, no log line.
+        Middleware(SecurityHeaders),
+        # A probe comes with the pod's address, twice a second: no host check, no cap, no log line.
         Middleware(Pages, pages=public_pages(readings)),
         Middleware(RequestLog),
-        Middleware(InFlight, lifecycle=lifecycle, refusal=error_body(ShuttingDown())),
-        # Outside the boundary, so that a page of the SPA may read a 500 as well.
+        # Outside what answers errors, so that a page of the SPA may read those as well.
         Middleware(Cors, origins=settings.cors.origins, credentials=settings.cors.credentials),
+        Middleware(InFlight, lifecycle=lifecycle, refusal=error_body(ShuttingDown())),
+        # Outside what holds a place: a client that sends on after its answer takes up none.
+        Middleware(BodyCeiling, max_bytes=http.max_body_bytes, timeout=http.body_timeout),
+        Middleware(Admission, max_in_flight=http.max_in_flight),
         Middleware(ErrorBoundary),
-        Middleware(BodyLimit, max_bytes=settings.http.max_body_bytes),
+        Middleware(TrustedHost, hosts=http.allowed_hosts),
+        Middleware(Deadline, seconds=http.request_timeout),
     ]
 
 
@@ -40,10 +54,17 @@ def create_app(
     readings: Readings,
     features: Sequence[Feature],
     authenticator: Authenticator,
+    once: Once,
+    realtime: ASGIApp,
+    document: Mapping[str, Any],
 ) -> ASGIApp:
-    """Build the public application. Raises `OperationInvalid` for a bad declaration."""
-    operations = [operation for feature in features for operation in feature.operations()]
-    app: ASGIApp = Api([Endpoint(operation, authenticator) for operation in operations])
+    """Build the public application, which publishes `document` as its contract.
+
+    Raises `OperationInvalid` for a bad declaration.
+    """
+    endpoints = [Endpoint(operation, authenticator, once) for operation in operations_of(features)]
+    docs = docs_pages() if settings.development else {}
+    app: ASGIApp = Pages(Api(endpoints, realtime), {**contract_pages(document), **docs})
     for layer in reversed(layers(settings, lifecycle, readings)):
         app = layer.cls(app, *layer.args, **layer.kwargs)
     return app

@@ -5,31 +5,59 @@ from dependency_injector.providers import Dependency, Factory, List, Selector, S
 
 from platform_api.app import create_admin_app, create_app
 from platform_api.authenticators import AnonymousAuthenticator, DevelopmentAuthenticator
-from platform_api.feature import tasks_of
+from platform_api.contract.openapi import openapi
+from platform_api.feature import messages_of, operations_of, tasks_of, topics_of
 from platform_api.features.projects import ProjectsFeature
 from platform_api.health import Readings, all_checks
+from platform_api.idempotency import Once
+from platform_api.realtime.contract import Contract
+from platform_api.realtime.encoder import EncodedEvents, EventEncoder
+from platform_api.realtime.endpoint import Realtime
+from platform_api.realtime.sockets import Sockets
+from platform_api.realtime.subscriptions import Subscriptions
 from platform_api.resources import Resource, opened
+from platform_api.server.inherited import NOTHING, Inherited
 from platform_api.server.lifecycle import Lifecycle
 from platform_api.server.runner import Server
 from platform_api.tasks import Supervisor, Task
 from platform_config import Settings
+from platform_infrastructure.events.memory import MemoryEventBus
+from platform_infrastructure.events.optional import valkey_event_bus
+from platform_infrastructure.events.postgres import PostgresEventBus
+from platform_infrastructure.idempotency import PostgresIdempotencyKeys
+from platform_infrastructure.postgres.breaker import Breaker
+from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
 from platform_infrastructure.postgres.health import DatabaseHealth
-from platform_infrastructure.postgres.pool import create_pool
+from platform_infrastructure.postgres.pool import Pool
 from platform_infrastructure.postgres.start import opened_database
+from platform_infrastructure.postgres.verification.startup import verified_queries
 from platform_infrastructure.projects import PostgresProjects
 
 
 class Container(DeclarativeContainer):
     settings = Dependency(instance_of=Settings)
+    inherited = Dependency(instance_of=Inherited, default=NOTHING)
     lifecycle = Singleton(Lifecycle)
 
-    pool = Singleton(create_pool, settings.provided.database)
-    database = Singleton(Database, pool)
-    unit_of_work = Singleton(PostgresUnitOfWork, pool)
-    database_health = Singleton(DatabaseHealth, settings.provided.database, pool)
+    breaker = Singleton(Breaker)
+    pool = Singleton(Pool, settings.provided.database, breaker)
+    connections = Singleton(Connections, settings.provided.database, pool, breaker)
+    database = Singleton(Database, connections)
+    unit_of_work = Singleton(PostgresUnitOfWork, connections)
+    database_health = Singleton(DatabaseHealth, settings.provided.database, pool, breaker)
+
+    bus = Selector(
+        settings.provided.events_engine,
+        memory=Singleton(MemoryEventBus),
+        postgres=Singleton(PostgresEventBus, settings.provided.database, database),
+        valkey=Singleton(valkey_event_bus, settings.provided.events, database),
+    )
+    encoder = Singleton(EventEncoder)
+    events = Singleton(EncodedEvents, bus, encoder)
 
     projects = Singleton(PostgresProjects, database)
+    idempotency_keys = Singleton(PostgresIdempotencyKeys, database)
 
     authenticator = Selector(
         settings.provided.auth.authenticator,
@@ -37,20 +65,59 @@ class Container(DeclarativeContainer):
         development=Singleton(DevelopmentAuthenticator),
     )
     features = List(
-        Singleton(ProjectsFeature, projects, unit_of_work),
+        Singleton(ProjectsFeature, projects=projects, unit_of_work=unit_of_work, events=events),
     )
+
+    sockets = Singleton(Sockets, settings.provided.sockets)
+    subscriptions = Singleton(Subscriptions, bus, sockets)
 
     own_tasks = List(
         Singleton(Task, "database-health", database_health.provided.run, critical=True),
+        Singleton(Task, "idempotency-keys", idempotency_keys.provided.forget_expired, every=3600.0),
+        Singleton(Task, "event-catch-up", subscriptions.provided.run, critical=True),
+    )
+    engine_tasks = Selector(
+        settings.provided.events_engine,
+        memory=List(),
+        postgres=List(
+            Singleton(Task, "event-reader", bus.provided.run, critical=True),
+            Singleton(Task, "event-trim", bus.provided.trim, every=60.0),
+        ),
+        valkey=List(
+            Singleton(Task, "event-reader", bus.provided.run, critical=True),
+            Singleton(Task, "event-relay", bus.provided.relay),
+        ),
     )
     supervisor = Singleton(
         Supervisor,
-        Factory(tasks_of, features, own_tasks),
+        Factory(tasks_of, features, own_tasks, engine_tasks),
         stop_timeout=settings.provided.shutdown.stop_timeout,
     )
-    checks = Singleton(all_checks, List(database_health), supervisor)
+    checks = Singleton(
+        all_checks, List(database_health), bus.provided.checks, supervisor.provided.checks
+    )
     readings = Singleton(Readings, lifecycle, checks)
-    app = Singleton(create_app, settings, lifecycle, readings, features, authenticator)
+    contract = Singleton(
+        Contract, Factory(topics_of, features), Factory(messages_of, features), encoder
+    )
+    realtime = Singleton(
+        Realtime,
+        contract,
+        sockets,
+        subscriptions,
+        authenticator,
+        settings.provided.cors.origins,
+    )
+    document = Singleton(
+        openapi,
+        Factory(operations_of, features),
+        contract.provided.client_message,
+        contract.provided.server_message,
+    )
+    once = Singleton(Once, idempotency_keys, unit_of_work)
+    app = Singleton(
+        create_app, settings, lifecycle, readings, features, authenticator, once, realtime, document
+    )
 
     resources = List(
         Singleton(
@@ -63,6 +130,17 @@ class Container(DeclarativeContainer):
                 migrating=settings.provided.development,
             ).provider,
         ),
+        Singleton(
+            Resource,
+            "verified queries",
+            Factory(
+                verified_queries,
+                settings.provided.database,
+                development=settings.provided.development,
+            ).provider,
+        ),
+        Singleton(Resource, "first health check", database_health.provided.opened),
+        Singleton(Resource, "events", bus.provided.opened),
         Singleton(Resource, "background tasks", supervisor.provider),
     )
     server = Singleton(
@@ -73,4 +151,6 @@ class Container(DeclarativeContainer):
         shutdown=settings.provided.shutdown,
         lifecycle=lifecycle,
         resources=Factory(opened, resources),
+        closers=List(sockets.provided.drain),
+        inherited=inherited,
     )

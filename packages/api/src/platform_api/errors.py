@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from loguru import logger
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 from starlette.responses import Response
 
 from platform_domain.errors import (
@@ -44,6 +46,16 @@ class MethodNotAllowed(DomainError):
         self.allowed = allowed
 
 
+class HostNotAllowed(DomainError):
+    code = "host_not_allowed"
+    message = "This server does not answer to that name."
+
+
+class BodyTimeout(DomainError):
+    code = "body_timeout"
+    message = "The request's body took too long to arrive."
+
+
 class PayloadTooLarge(DomainError):
     code = "payload_too_large"
     message = "The request's body is too large."
@@ -66,6 +78,21 @@ class CorsRefused(DomainError):
     message = "This origin may not do this."
 
 
+class UpgradeRequired(DomainError):
+    code = "upgrade_required"
+    message = "This address speaks WebSocket only."
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+    message = "The server has too much to do right now. Try again in a moment."
+
+
+class DeadlineExceeded(DomainError):
+    code = "deadline_exceeded"
+    message = "This took too long and was stopped. Look before you repeat a change."
+
+
 class ShuttingDown(Unavailable):
     code = "shutting_down"
     message = "The server is restarting. Try again in a moment."
@@ -83,17 +110,21 @@ class InternalError(DomainError):
 
 STATUS: Mapping[type[DomainError], HTTPStatus] = {
     CorsRefused: HTTPStatus.BAD_REQUEST,
+    HostNotAllowed: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    BodyTimeout: HTTPStatus.REQUEST_TIMEOUT,
     Conflict: HTTPStatus.CONFLICT,
     PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
 
@@ -106,8 +137,17 @@ def status_of(kind: type[DomainError]) -> HTTPStatus:
 
 
 def error_body(error: DomainError) -> bytes:
+    """Return `error` in the one shape; without its details where JSON cannot hold them."""
     body = ErrorBody(error=error.text, code=error.code, details=error.details or None)
-    return body.model_dump_json(exclude_none=True, fallback=str).encode()
+    try:
+        return body.model_dump_json(exclude_none=True, fallback=str).encode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        logger.error("The details of a {} cannot be written as JSON.", error.code)
+        return (
+            ErrorBody(error=type(error).message, code=error.code)
+            .model_dump_json(exclude_none=True)
+            .encode()
+        )
 
 
 def error_response(error: DomainError) -> Response:
@@ -120,10 +160,23 @@ def error_response(error: DomainError) -> Response:
     )
 
 
+def meaning_of(error: BaseException, request_id: str) -> DomainError:
+    """Return what may be said of `error`. What is no `DomainError` is a bug: it is logged here,
+    once, with its trace, and the caller hears of it only that it happened."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return meaning_of(error.exceptions[0], request_id)
+    if isinstance(error, DomainError):
+        return error
+    logger.opt(exception=error).error("A request failed: {}", type(error).__name__)
+    return InternalError(request_id=request_id)
+
+
 def _headers(error: DomainError) -> dict[str, str]:
     match error:
         case MethodNotAllowed():
             return {"allow": ", ".join(error.allowed)}
+        case UpgradeRequired():
+            return {"upgrade": "websocket", "connection": "upgrade"}
         case Unavailable() | TooManyRequests():
             return {"retry-after": str(error.retry_after)}
         case Unauthenticated():

@@ -1,8 +1,11 @@
 """What a feature brings along. The container lists the features; nothing is discovered."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from platform_api.operation import Operation
+from platform_api.realtime.message import Message
+from platform_api.realtime.topic import Topic
 from platform_api.tasks import Task
 
 
@@ -12,10 +15,28 @@ class Feature:
     def operations(self) -> Sequence[Operation]:
         return ()
 
+    def topics(self) -> Sequence[Topic]:
+        return ()
+
+    def messages(self) -> Sequence[Message]:
+        return ()
+
     def tasks(self) -> Sequence[Task]:
         return ()
 
 
-def tasks_of(features: Sequence[Feature], own: Sequence[Task]) -> list[Task]:
+def operations_of(features: Sequence[Feature]) -> list[Operation]:
+    return [operation for feature in features for operation in feature.operations()]
+
+
+def topics_of(features: Sequence[Feature]) -> list[Topic]:
+    return [topic for feature in features for topic in feature.topics()]
+
+
+def messages_of(features: Sequence[Feature]) -> list[Message]:
+    return [message for feature in features for message in feature.messages()]
+
+
+def tasks_of(features: Sequence[Feature], *own: Sequence[Task]) -> list[Task]:
     """Return the platform's own tasks and those of all features."""
-    return [*own, *(task for feature in features for task in feature.tasks())]
+    return [*chain(*own), *(task for feature in features for task in feature.tasks())]

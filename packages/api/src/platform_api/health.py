@@ -6,6 +6,7 @@ read from what the checks remember, so probes cost nothing and cannot hang.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 
 from starlette.responses import Response
@@ -14,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from platform_api.errors import MethodNotAllowed, NotReady, error_response
 from platform_api.schema import Output
 from platform_api.server.lifecycle import Lifecycle, Phase
-from platform_api.tasks import Supervisor
 from platform_domain.health import HealthCheck, Status
 
 
@@ -93,9 +93,9 @@ def admin_pages(readings: Readings) -> dict[str, Callable[[], Response]]:
     return {**public_pages(readings), "/health": readings.report}
 
 
-def all_checks(own: Sequence[HealthCheck], supervisor: Supervisor) -> list[HealthCheck]:
-    """Return the checks of the dependencies and those of the background tasks."""
-    return [*own, *supervisor.checks]
+def all_checks(*checks: Sequence[HealthCheck]) -> list[HealthCheck]:
+    """Return the checks of the dependencies and those of the background tasks as one list."""
+    return list(chain(*checks))
 
 
 def _dependency(check: HealthCheck) -> Dependency:

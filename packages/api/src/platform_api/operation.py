@@ -15,11 +15,17 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
+from starlette.types import Scope
 
 from platform_api.errors import UnsupportedMediaType, ValidationFailed
+from platform_api.idempotency import IdempotencyHeader, Once, keyed
+from platform_api.middleware.body_ceiling import allow_body
+from platform_api.middleware.deadline import allow_time
 from platform_api.schema import faults
 from platform_domain.errors import DomainError
+from platform_domain.idempotency import KeyedRequest
 from platform_domain.identity import Authenticator, Credentials, Identity
+from platform_domain.startup import StartupError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[Any]]
@@ -28,7 +34,7 @@ PARAMETERS = {"path", "query", "body", "caller"}
 WITHOUT_BODY = {"GET", "DELETE"}
 
 
-class OperationInvalid(TypeError):
+class OperationInvalid(StartupError):
     """An operation's declaration contradicts its handler. Raised at start-up."""
 
 
@@ -41,14 +47,25 @@ class Operation:
     handler: Handler
     status: int = HTTPStatus.OK
     errors: Sequence[type[DomainError]] = ()
+    timeout: float | None = None
+    """Seconds, in place of `HTTP_REQUEST_TIMEOUT`."""
+    max_body: int | None = None
+    """Bytes, in place of `HTTP_MAX_BODY_BYTES`."""
+    idempotent: bool = False
+    """Whether a client may send an `Idempotency-Key`. The handler then runs inside a unit of work,
+    so it must do nothing but call ports, and none of its own units may be `serializable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The types a handler takes and gives. `answer` is None for an answer without a body."""
+    """The types a handler takes and gives. `answer` is None for an answer without a body.
+
+    `header` is ours alone: no handler sees it.
+    """
 
     path: type[BaseModel] | None
     query: type[BaseModel] | None
+    header: type[IdempotencyHeader] | None
     body: type[BaseModel] | None
     caller: bool
     answer: Any
@@ -62,6 +79,7 @@ class Signature:
         return cls(
             types.get("path"),
             types.get("query"),
+            IdempotencyHeader if operation.idempotent else None,
             types.get("body"),
             "caller" in parameters,
             None if types["return"] is type(None) else types["return"],
@@ -91,6 +109,10 @@ def _check(
         raise OperationInvalid(f"{where}: status 204 and the return type None go together")
     if "body" in parameters and operation.method in WITHOUT_BODY:
         raise OperationInvalid(f"{where}: {operation.method} takes no body")
+    if operation.max_body is not None and "body" not in parameters:
+        raise OperationInvalid(f"{where}: max_body is for operations that take a body")
+    if operation.idempotent and operation.method == "GET":
+        raise OperationInvalid(f"{where}: a GET changes nothing, so it needs no key")
     _check_path(where, operation.path, types.get("path"))
 
 
@@ -106,23 +128,43 @@ def _check_path(where: str, path: str, model: type[BaseModel] | None) -> None:
 class Endpoint:
     """Serves one operation: who asks, what they sent, the handler, its answer."""
 
-    def __init__(self, operation: Operation, authenticator: Authenticator) -> None:
+    def __init__(self, operation: Operation, authenticator: Authenticator, once: Once) -> None:
         self.operation = operation
         self.signature = Signature.of(operation)
         self._authenticator = authenticator
+        self._once = once
         self._answer: TypeAdapter[Any] = TypeAdapter(self.signature.answer)
 
     async def __call__(self, request: Request) -> Response:
+        self._set_limits(request.scope)
         caller = await self._authenticate(request)
         arguments = await self._arguments(request)
+        key = _key(arguments)
         if self.signature.caller:
             arguments["caller"] = caller
+        if key is None:
+            return await self._handle(arguments)
+        keyed_request = await self._keyed(request, caller, key)
+        return await self._once.answer(keyed_request, lambda: self._handle(arguments))
+
+    async def _handle(self, arguments: Mapping[str, Any]) -> Response:
         answer = await self.operation.handler(**arguments)
         if self.signature.answer is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(
             self._answer.dump_json(answer), self.operation.status, media_type="application/json"
         )
+
+    async def _keyed(self, request: Request, caller: Identity, key: str) -> KeyedRequest:
+        operation = f"{self.operation.method} {self.operation.path}"
+        body = await request.body() if self.signature.body else b""
+        return keyed(request, caller=caller.user, operation=operation, key=key, body=body)
+
+    def _set_limits(self, scope: Scope) -> None:
+        if self.operation.timeout is not None:
+            allow_time(scope, self.operation.timeout)
+        if self.operation.max_body is not None:
+            allow_body(scope, self.operation.max_body)
 
     async def _authenticate(self, request: Request) -> Identity:
         # Every operation has a caller, also one that does not ask who it is: a handler that
@@ -140,10 +182,18 @@ class Endpoint:
             raw["path"] = lambda: path.model_validate(request.path_params)
         if (query := signature.query) is not None:
             raw["query"] = lambda: query.model_validate(_query(request.query_params, query))
+        if (header := signature.header) is not None:
+            raw["header"] = lambda: header.of(request.headers)
         if (body := signature.body) is not None:
             json = await _json(request)
             raw["body"] = lambda: body.model_validate_json(json)
         return _validated(raw)
+
+
+def _key(arguments: dict[str, Any]) -> str | None:
+    """Take the idempotency key out of what is for the handler."""
+    header: IdempotencyHeader | None = arguments.pop("header", None)
+    return header.key if header else None
 
 
 def _validated(raw: Mapping[str, Callable[[], BaseModel]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """From a path to an operation, by the feature's segment first: no long list is walked."""
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.routing import Route, Router
@@ -11,19 +12,25 @@ from platform_api.errors import MethodNotAllowed, RouteNotFound
 from platform_api.operation import Endpoint, OperationInvalid
 
 PREFIX = "/api/v1"
+PARAMETER = re.compile(r"\{[^}]*\}")
+SOCKET_PATH = f"{PREFIX}/ws"
 
 
 class Api:
     """The whole API below its prefix."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], realtime: ASGIApp) -> None:
         """Raises `OperationInvalid` when two operations have one method and path."""
+        self._realtime = realtime
         self._features = {
             segment: Router(routes, default=_nothing_here, redirect_slashes=False)
             for segment, routes in _routes(endpoints).items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == SOCKET_PATH:
+            await self._realtime(scope, receive, send)
+            return
         start, _, rest = scope["path"].partition(f"{PREFIX}/")
         segment = rest.partition("/")[0]
         feature: ASGIApp = self._features.get(segment, _nothing_here)
@@ -54,9 +61,21 @@ def _routes(endpoints: Sequence[Endpoint]) -> dict[str, list[Route]]:
             raise OperationInvalid(f"{operation.method} {operation.path} is declared twice")
         paths[operation.path][operation.method] = endpoint
     routes: dict[str, list[Route]] = defaultdict(list)
-    for path, by_method in paths.items():
-        routes[path.split("/")[1]].append(Route(PREFIX + path, Methods(by_method)))
+    for path in _most_literal_first(paths):
+        routes[path.split("/")[1]].append(Route(PREFIX + path, Methods(paths[path])))
     return routes
+
+
+def _most_literal_first(paths: Collection[str]) -> list[str]:
+    """Sort, so that `/projects/latest` is met before `/projects/{id}`.
+
+    Raises `OperationInvalid` for two spellings of one path, of which only one would be met.
+    """
+    shapes = {PARAMETER.sub("{}", path): path for path in paths}
+    for path in paths:
+        if (other := shapes[PARAMETER.sub("{}", path)]) != path:
+            raise OperationInvalid(f"{path} and {other} are one path; name its parameters alike")
+    return sorted(paths, key=lambda path: [part.startswith("{") for part in path.split("/")])
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

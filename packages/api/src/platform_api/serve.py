@@ -4,17 +4,24 @@ Heavy modules are imported where they are needed, so that `serve --help` answers
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from platform_api.server.inherited import Inherited
     from platform_config import Loaded, Settings
 
+PROGRAM = (sys.executable, "-P", "-c", f"from {__name__} import main; main()")
+CHILD = (*PROGRAM, "--child")
+WORKER = (*PROGRAM, "--worker")
 EMBEDDED_FOLDER = Path(".dev/postgres")
 FAILED = 1
 STOPPED = 0
@@ -23,12 +30,68 @@ STOPPED = 0
 def main() -> None:
     parser = argparse.ArgumentParser(prog="serve", description="Run the platform's server.")
     parser.add_argument("--version", action="version", version=version("platform-api"))
-    parser.parse_args()
-    sys.exit(serve())
+    parser.add_argument(
+        "--reload", action="store_true", help="development: restart when code or settings change"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", help="processes that serve; goes before the setting WORKERS"
+    )
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.workers and arguments.reload:
+        parser.error("--reload has one process that serves")
+    if arguments.workers:
+        os.environ["WORKERS"] = arguments.workers
+    if arguments.reload:
+        sys.exit(reload())
+    if arguments.worker:
+        sys.exit(work())
+    sys.exit(serve(lent=_lent_url() if arguments.child else None))
 
 
-def serve() -> int:
-    """Run until told to stop and return the exit code."""
+def reload() -> int:
+    """Run `serve` in a child process, again after each change, and return the exit code."""
+    from loguru import logger
+
+    from platform_api.reload import Reloader
+    from platform_domain.startup import StartupError
+    from platform_infrastructure.logging import configure
+
+    configure("INFO", "pretty")
+    try:
+        Reloader(CHILD, _embedded_database()).run()
+    except StartupError as error:
+        logger.error("The server cannot start. {}", error)
+        return FAILED
+    except KeyboardInterrupt:  # Before the signals were taken over.
+        return STOPPED
+    return STOPPED
+
+
+def work() -> int:
+    """Run as one of several workers, as ordered by the parent."""
+    from platform_api.server.parent import Parent
+    from platform_api.server.workers.assignment import Assignment
+
+    parent = Parent()
+    assignment = Assignment.from_json(parent.order())
+    return serve(lent=assignment.lent, inherited=assignment.taken(parent))
+
+
+def _lent_url() -> str:
+    from platform_api.server.parent import Parent
+
+    return Parent().order()
+
+
+def serve(*, lent: str | None = None, inherited: "Inherited | None" = None) -> int:
+    """Run until told to stop and return the exit code.
+
+    A process that has a parent of ours is `lent` the URL of a database, or an empty string, for
+    the case that the settings name none.
+    """
+    from platform_api.server.inherited import NOTHING
     from platform_config import ConfigurationError, load
 
     try:
@@ -37,41 +100,97 @@ def serve() -> int:
         sys.stderr.write(f"{error}\n")
         return FAILED
     try:
-        return _serve(loaded)
+        return _serve(loaded, lent, inherited or NOTHING)
     except KeyboardInterrupt:  # Before the server took over the signals.
         return STOPPED
 
 
-def _serve(loaded: "Loaded") -> int:
+def _serve(loaded: "Loaded", lent: str | None, inherited: "Inherited") -> int:
     from loguru import logger
 
-    from platform_api.container import Container
-    from platform_config import LogFormat
     from platform_domain.startup import StartupError
-    from platform_infrastructure.logging import configure
 
-    settings = loaded.settings
-    as_json = settings.log.format_in(settings.environment) is LogFormat.JSON
-    configure(settings.log.level, "json" if as_json else "pretty")
-    logger.info("Platform {} starts in {}.", version("platform-api"), settings.environment)
-    for warning in loaded.warnings:
-        logger.warning("{}", warning)
+    _configure_log(loaded.settings)
+    if inherited.worker is None:
+        _announce(loaded)
+    else:
+        logger.configure(extra={"worker": inherited.worker})
     try:
-        with _database(settings) as settings_with_url:
-            return int(Container(settings=settings_with_url).server().run())
+        if lent is None:
+            return _start(loaded.settings)
+        return _run(loaded.settings, lent, inherited)
     except StartupError as error:
         logger.error("The server cannot start. {}", error)
         return FAILED
 
 
-@contextmanager
-def _database(settings: "Settings") -> Iterator["Settings"]:
-    """In development, start a PostgreSQL when no DATABASE_URL names one."""
-    if settings.database.url is not None:
-        yield settings
-        return
+def _configure_log(settings: "Settings") -> None:
+    from platform_config import LogFormat
+    from platform_infrastructure.logging import configure
+
+    as_json = settings.log.format_in(settings.environment) is LogFormat.JSON
+    configure(settings.log.level, "json" if as_json else "pretty")
+
+
+def _announce(loaded: "Loaded") -> None:
     from loguru import logger
+
+    environment = loaded.settings.environment
+    logger.info("Platform {} starts in {}.", version("platform-api"), environment)
+    for warning in loaded.warnings:
+        logger.warning("{}", warning)
+
+
+def _start(settings: "Settings") -> int:
+    from platform_api.server.inherited import Inherited
+    from platform_api.server.socket_activation import activated_socket
+
+    activated = activated_socket(os.environ)
+    if settings.server.workers == 1:
+        return _run(settings, "", Inherited(public=activated, public_stays=activated is not None))
+    return _supervise(settings, activated)
+
+
+def _supervise(settings: "Settings", activated: "socket | None") -> int:
+    from platform_api.server.workers.supervisor import Supervisor
+
+    with _database(settings) as lent:
+        supervisor = Supervisor(
+            WORKER, settings.server, settings.shutdown, lent=lent, activated=activated
+        )
+        return int(supervisor.run())
+
+
+def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
+    from platform_api.container import Container
+
+    with nullcontext(lent) if lent else _database(settings) as url:
+        container = Container(settings=_using(settings, url), inherited=inherited)
+        return int(container.server().run())
+
+
+def _using(settings: "Settings", url: str) -> "Settings":
+    if settings.database.url is not None:
+        return settings
     from pydantic import SecretStr
+
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    return settings.model_copy(update={"database": database})
+
+
+@contextmanager
+def _database(settings: "Settings") -> Iterator[str]:
+    """In development, without a DATABASE_URL, start a PostgreSQL and yield its URL."""
+    if settings.database.url is not None:
+        yield ""
+        return
+    with _embedded_database() as url:
+        yield url
+
+
+@contextmanager
+def _embedded_database() -> Iterator[str]:
+    from loguru import logger
 
     from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 
@@ -83,5 +202,4 @@ def _database(settings: "Settings") -> Iterator["Settings"]:
             EMBEDDED_FOLDER,
             seconds,
         )
-        database = settings.database.model_copy(update={"url": SecretStr(embedded.url)})
-        yield settings.model_copy(update={"database": database})
+        yield embedded.url

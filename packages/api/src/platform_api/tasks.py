@@ -12,6 +12,7 @@ from typing import Self
 
 from loguru import logger
 
+from platform_api.cancellation import is_cancelled
 from platform_domain.health import Health, HealthCheck, Status
 
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
@@ -93,7 +94,7 @@ class Supervised:
             except GeneratorExit:
                 raise
             except BaseException as error:
-                if _cancelled_from_outside(error):
+                if is_cancelled(error):
                     raise
                 self._crashed(error)
                 await self._recover(stopping)
@@ -140,13 +141,6 @@ class Supervised:
         window = timedelta(seconds=self._policy.window)
         while not self._given_up and self._crashes and self._clock() - self._crashes[0] >= window:
             self._well_since = self._crashes.popleft() + window
-
-
-def _cancelled_from_outside(error: BaseException) -> bool:
-    # Work that awaits something which was cancelled sees the same error, but nobody asked it.
-    task = asyncio.current_task()
-    cancelled = isinstance(error, asyncio.CancelledError)
-    return cancelled and task is not None and task.cancelling() > 0
 
 
 class Supervisor:

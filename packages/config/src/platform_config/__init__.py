@@ -3,6 +3,7 @@
 from platform_config.auth import AuthenticatorName, AuthSettings
 from platform_config.cors import CorsSettings
 from platform_config.database import DatabaseSettings
+from platform_config.events import EventsEngine, EventsSettings
 from platform_config.example import env_example
 from platform_config.explain import Setting, explain
 from platform_config.http import HttpSettings
@@ -13,6 +14,7 @@ from platform_config.section import REQUIRED_IN_PRODUCTION, Choice, Environment,
 from platform_config.server import ServerSettings
 from platform_config.settings import Settings
 from platform_config.shutdown import ShutdownSettings
+from platform_config.sockets import SocketsSettings
 
 __all__ = [
     "REQUIRED_IN_PRODUCTION",
@@ -23,6 +25,8 @@ __all__ = [
     "CorsSettings",
     "DatabaseSettings",
     "Environment",
+    "EventsEngine",
+    "EventsSettings",
     "HttpSettings",
     "Loaded",
     "LogFormat",
@@ -34,6 +38,7 @@ __all__ = [
     "Setting",
     "Settings",
     "ShutdownSettings",
+    "SocketsSettings",
     "Violation",
     "env_example",
     "explain",

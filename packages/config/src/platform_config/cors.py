@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from platform_config.problems import Violation
-from platform_config.section import Section
+from platform_config.section import Section, listed
 
 # An Origin header (RFC 6454, section 6.2): lower case, and never the scheme's usual port, so an
 # origin written otherwise would match no request.
@@ -15,12 +15,6 @@ ORIGIN = re.compile(
     r"(?!http://[^/]*:80$|https://[^/]*:443$)"
     r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 )
-
-
-def split(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(origin for part in value.split(",") if (origin := part.strip()))
 
 
 def as_browsers_send_it(origin: str) -> str:
@@ -38,7 +32,7 @@ class CorsSettings(Section):
     prefix = "CORS_"
 
     origins: Annotated[
-        tuple[Annotated[str, AfterValidator(as_browsers_send_it)], ...], BeforeValidator(split)
+        tuple[Annotated[str, AfterValidator(as_browsers_send_it)], ...], BeforeValidator(listed)
     ] = Field(
         (),
         description="Exact origins with commas between, scheme://host[:port] without a path.",

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, SecretStr
 
 from platform_config.problems import Violation
-from platform_config.section import REQUIRED_IN_PRODUCTION, Section, Timeout
+from platform_config.section import REQUIRED_IN_PRODUCTION, Choice, Section, Timeout
 
 HOST = r"(?:\[[0-9a-fA-F:.%]+\]|[^\[\]:,]+)(?::[0-9]*)?"
 HOSTS = re.compile(rf"{HOST}(?:,{HOST})*")
@@ -35,6 +35,11 @@ def names_a_server(url: str) -> bool:
     return bool(HOSTS.fullmatch(hosts) if hosts else parse_qs(parts.query).get("host"))
 
 
+class PreparedStatements(Choice):
+    AUTO = "auto"
+    OFF = "off"
+
+
 class DatabaseSettings(Section):
     """How PostgreSQL is reached, and how long anyone waits for it."""
 
@@ -47,13 +52,23 @@ class DatabaseSettings(Section):
     )
     pool_min_size: NonNegativeInt = Field(2, description="Connections kept open.")
     pool_max_size: PositiveInt = Field(10, description="Connections at most, in each process.")
-    pool_timeout: Timeout = Field(3, description="Seconds to wait for a free connection.")
+    pool_timeout: Timeout = Field(1.5, description="Seconds to wait for a free connection.")
     connect_timeout: Timeout = Field(3, description="Seconds for one attempt to connect.")
     connect_deadline: Timeout = Field(
         30, description="Seconds that start-up keeps trying to connect."
     )
     statement_timeout: Timeout = Field(5, description="Seconds one statement may run.")
     lock_timeout: Timeout = Field(2, description="Seconds to wait for one lock.")
+    direct_url: Annotated[SecretStr, AfterValidator(postgres_url)] | None = Field(
+        None,
+        description="Address past a pooler such as PgBouncer: for migrations and what needs a"
+        " session. Unset: DATABASE_URL.",
+        examples=["postgresql://app:password@localhost:5432/app"],
+    )
+    prepared_statements: PreparedStatements = Field(
+        PreparedStatements.AUTO,
+        description="auto, or off behind a pooler that cannot keep prepared statements.",
+    )
     health_interval: Timeout = Field(10, description="Seconds between two health checks.")
 
     def violations(self) -> Iterator[Violation]:

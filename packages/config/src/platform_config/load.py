@@ -48,7 +48,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".
     if problems:
         raise ConfigurationError(problems, warnings)
     origins = {name: _origin(name, source.values) for name in variables()}
-    return Loaded(settings, origins, warnings)
+    return Loaded(settings, origins, (*warnings, *settings.warnings()))
 
 
 def _names() -> list[str]:

@@ -19,6 +19,13 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def listed(value: object) -> object:
+    """Take a text apart at its commas; for `BeforeValidator`, which gets other values too."""
+    if not isinstance(value, str):
+        return value
+    return tuple(item for part in value.split(",") if (item := part.strip()))
+
+
 class Choice(StrEnum):
     """One of a few words, in upper or lower case."""
 

@@ -7,6 +7,8 @@ from pydantic import Field
 from platform_config.problems import Violation
 from platform_config.section import Port, Section
 
+HIGHEST_PORT = 65535
+
 
 class ServerSettings(Section):
     """Where the server listens."""
@@ -22,11 +24,30 @@ class ServerSettings(Section):
         9000, description="Port for metrics and admins; 0 takes any free port."
     )
 
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that serve. Worker k of them, from 0 on, has ADMIN_PORT + k.",
+    )
+
+    @property
+    def admin_ports(self) -> range:
+        """The admin port of each worker; none where any free ones are taken."""
+        return range(self.admin_port, self.admin_port + self.workers * bool(self.admin_port))
+
     def violations(self) -> Iterator[Violation]:
+        names = ("ADMIN_PORT", "PORT") if self.workers == 1 else ("ADMIN_PORT", "PORT", "WORKERS")
         # Listeners that share a port (SO_REUSEPORT) would answer each other's requests.
-        if self.port and self.port == self.admin_port:
+        if self.port in self.admin_ports:
             yield Violation(
-                names=("ADMIN_PORT", "PORT"),
+                names=names,
                 expected="two different ports",
                 fix="change one of them, e.g. ADMIN_PORT=0 for any free port",
+            )
+        if self.admin_ports and self.admin_ports[-1] > HIGHEST_PORT:
+            yield Violation(
+                names=("ADMIN_PORT", "WORKERS"),
+                expected=f"ADMIN_PORT + WORKERS - 1 at most {HIGHEST_PORT}",
+                fix="lower ADMIN_PORT",
             )

@@ -8,12 +8,14 @@ from pydantic import BaseModel, Field
 from platform_config.auth import AuthenticatorName, AuthSettings
 from platform_config.cors import CorsSettings
 from platform_config.database import DatabaseSettings
+from platform_config.events import EventsEngine, EventsSettings
 from platform_config.http import HttpSettings
 from platform_config.log import LogSettings
 from platform_config.problems import Violation
 from platform_config.section import Environment, Section
 from platform_config.server import ServerSettings
 from platform_config.shutdown import ShutdownSettings
+from platform_config.sockets import SocketsSettings
 
 
 class Settings(BaseModel):
@@ -30,6 +32,8 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     cors: CorsSettings = CorsSettings()
     database: DatabaseSettings = DatabaseSettings()
+    sockets: SocketsSettings = SocketsSettings()
+    events: EventsSettings = EventsSettings()
     log: LogSettings = LogSettings()
     auth: AuthSettings = AuthSettings()
 
@@ -37,16 +41,58 @@ class Settings(BaseModel):
     def development(self) -> bool:
         return self.environment is Environment.DEVELOPMENT
 
+    @property
+    def events_engine(self) -> EventsEngine:
+        """The engine that is meant; never `AUTO`."""
+        return self.events.engine(self.server.workers)
+
     def violations(self) -> Iterator[Violation]:
         """Yield what the values break together, within a section and across sections."""
         for name in type(self).model_fields:
             section = getattr(self, name)
             if isinstance(section, Section):
                 yield from section.violations()
+        yield from self._timeout_violations()
+        yield from self._drain_violations()
+        yield from self._engine_violations()
         of_environment = (
             self._development_violations if self.development else self._production_violations
         )
         yield from of_environment()
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what is allowed and yet should be looked at."""
+        if not self.development and "*" in self.http.allowed_hosts:
+            yield (
+                "HTTP_ALLOWED_HOSTS=* answers to every name in a Host header; name your own,"
+                " e.g. HTTP_ALLOWED_HOSTS=api.example.com"
+            )
+
+    def _drain_violations(self) -> Iterator[Violation]:
+        if self.sockets.drain_window > self.shutdown.sockets_timeout:
+            yield Violation(
+                names=("SOCKETS_DRAIN_WINDOW", "SHUTDOWN_SOCKETS_TIMEOUT"),
+                expected="a window no longer than the time sockets have to say goodbye",
+                fix="lower SOCKETS_DRAIN_WINDOW or raise SHUTDOWN_SOCKETS_TIMEOUT",
+            )
+
+    def _engine_violations(self) -> Iterator[Violation]:
+        if self.events_engine is EventsEngine.MEMORY and self.server.workers > 1:
+            yield Violation(
+                names=("EVENTS_ENGINE", "WORKERS"),
+                expected="an engine that reaches every worker: events in memory stay in their own",
+                fix="set EVENTS_ENGINE=auto, postgres or valkey, or WORKERS=1",
+            )
+
+    def _timeout_violations(self) -> Iterator[Violation]:
+        # Else a request is given up before the database could say what is wrong.
+        for name in ("pool_timeout", "statement_timeout", "lock_timeout"):
+            if getattr(self.database, name) >= self.http.request_timeout:
+                yield Violation(
+                    names=(f"DATABASE_{name.upper()}", "HTTP_REQUEST_TIMEOUT"),
+                    expected="less time for a step of a request than for the whole of it",
+                    fix=f"lower DATABASE_{name.upper()} or raise HTTP_REQUEST_TIMEOUT",
+                )
 
     def _development_violations(self) -> Iterator[Violation]:
         hosts = {"HOST": self.server.host, "ADMIN_HOST": self.server.admin_host}

@@ -2,12 +2,15 @@
 
 DomainError
 ├── InvalidInput          what was asked cannot be right
+│   └── ReferenceInvalid  it refers to something that does not exist
 ├── Unauthenticated       nobody knows who is asking
 ├── Forbidden             it is known who asks, and they may not
 ├── NotFound
 ├── Conflict              it clashes with what is there
+│   └── StillInUse        it cannot go while others refer to it
 ├── TooManyRequests
 └── Unavailable           it would be right, but not now
+    ├── Contended         others change the same thing at the same time
     └── OutcomeUnknown    it may or may not have happened
 
 A kind says what happened; the border that answers (HTTP, WebSocket) decides how to say it.
@@ -38,6 +41,11 @@ class InvalidInput(DomainError):
     message = "The request is not valid."
 
 
+class ReferenceInvalid(InvalidInput):
+    code = "reference_invalid"
+    message = "Something this refers to does not exist."
+
+
 class Unauthenticated(DomainError):
     code = "unauthenticated"
     message = "Sign in to do this."
@@ -56,6 +64,11 @@ class NotFound(DomainError):
 class Conflict(DomainError):
     code = "conflict"
     message = "This clashes with something that already exists."
+
+
+class StillInUse(Conflict):
+    code = "still_in_use"
+    message = "This is still in use."
 
 
 class TooManyRequests(DomainError):
@@ -80,6 +93,11 @@ class Unavailable(DomainError):
         """`retry_after` is in seconds."""
         super().__init__(message, **details)
         self.retry_after = retry_after
+
+
+class Contended(Unavailable):
+    code = "contended"
+    message = "Others are changing the same thing. Try again."
 
 
 class OutcomeUnknown(Unavailable):

@@ -7,6 +7,7 @@ from typing import NewType, Protocol
 from uuid import UUID
 
 from platform_domain.errors import Conflict, InvalidInput, NotFound
+from platform_domain.events import Event
 from platform_domain.identity import UserId
 
 ProjectId = NewType("ProjectId", UUID)
@@ -24,6 +25,28 @@ class Project:
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectCreated(Event):
+    type = "project.created"
+    id: ProjectId
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRenamed(Event):
+    type = "project.renamed"
+    id: ProjectId
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDeleted(Event):
+    type = "project.deleted"
+    id: ProjectId
 
 
 class ProjectNotFound(NotFound):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC
 from functools import partial
 from textwrap import indent
-from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeAlias
 
 import orjson
 from loguru import logger
@@ -42,10 +42,10 @@ _COLOURS = {
 }
 
 
-def configure(level: str, format: Literal["json", "pretty"]) -> None:
+def configure(level: str, format: str) -> None:
     """Send everything that is logged, by whatever means, to today's stderr in one format.
 
-    `level` is a loguru level's name in any case. A second call replaces the first. Raises
+    `level` is a loguru level's name in any case, `format` is `json` or `pretty`. A second call replaces the first. Raises
     ValueError when there is no such level.
     """
     level = level.upper()

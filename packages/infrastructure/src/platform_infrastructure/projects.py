@@ -27,6 +27,7 @@ class CreateProject(One[Project]):
         "projects_owner_name_key": ProjectNameTaken,
         "projects_name_check": ProjectNameInvalid,
     }
+    unbreakable = {"projects_pkey"}  # The id is a random UUID of ours.
     id: UUID
     owner: str
     name: str

@@ -2,6 +2,12 @@
 
 
 def main() -> None:
-    from platform_api.cli.commands import app
+    import sys
 
-    app()
+    from platform_api.cli.commands import app
+    from platform_domain.startup import StartupError
+
+    try:
+        app()
+    except StartupError as error:
+        sys.exit(str(error))

@@ -2,17 +2,23 @@
 
 import asyncio
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from platform_api.cli.committed import differences, write_all
-from platform_api.cli.show import show
+from platform_api.cli.drill.command import drill
+from platform_api.cli.queries import QueriesInvalid, query_differences, write_queries
+from platform_api.cli.show import DatabaseOption, show
 from platform_config import ConfigurationError, DatabaseSettings, Loaded, load
 from platform_domain.startup import StartupError
+from platform_infrastructure.logging import configure
 from platform_infrastructure.postgres.connect import wait_for_database
-from platform_infrastructure.postgres.migrations import MigrationInvalid, migrate
-from platform_infrastructure.postgres.pool import database_url
+from platform_infrastructure.postgres.start import migrated
+
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="compare only: start no database to verify queries")
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +27,7 @@ app = typer.Typer(
     help="Look after a platform: its schema, its committed files, its settings.",
 )
 app.add_typer(show, name="show")
+app.add_typer(drill, name="drill")
 
 
 @app.command("migrate")
@@ -31,7 +38,7 @@ def migrate_database() -> None:
         _fail("DATABASE_URL is not set; `serve` migrates the embedded database by itself.")
     try:
         names = asyncio.run(_migrated(settings))
-    except (StartupError, MigrationInvalid) as error:
+    except StartupError as error:
         _fail(str(error))
     for name in names:
         print(f"applied {name}")
@@ -39,9 +46,13 @@ def migrate_database() -> None:
 
 
 @app.command()
-def check() -> None:
-    """Fail when a committed file is not what the code says it should be."""
+def check(database: DatabaseOption = None, *, offline: OfflineOption = False) -> None:
+    """Fail when a committed file is not what the code says it should be, or a query is wrong."""
     found = differences()
+    try:
+        found += query_differences(database, offline=offline)
+    except QueriesInvalid as error:
+        _fail("\n".join([*found, str(error)]))
     for difference in found:
         print(difference, file=sys.stderr)
     if found:
@@ -51,21 +62,27 @@ def check() -> None:
 
 @app.command()
 def generate() -> None:
-    """Write the committed files that follow from the code."""
-    for path in write_all():
+    """Write the committed files that follow from the code, once every query is verified."""
+    try:
+        written = write_all() + write_queries()
+    except QueriesInvalid as error:
+        _fail(str(error))
+    for path in written:
         print(f"wrote {path}")
 
 
 async def _migrated(settings: DatabaseSettings) -> list[str]:
     await wait_for_database(settings)
-    return await migrate(database_url(settings))
+    return await migrated(settings)
 
 
 def _settings() -> Loaded:
     try:
-        return load()
+        loaded = load()
     except ConfigurationError as error:
         _fail(str(error))
+    configure(loaded.settings.log.level, loaded.settings.log.format_in(loaded.settings.environment))
+    return loaded
 
 
 def _fail(text: str) -> NoReturn:

@@ -3,18 +3,24 @@
 import inspect
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 
 from platform_api.app import layers
-from platform_api.container import Container
+from platform_api.cli.queries import query_lines
+from platform_api.cli.unconnected import unconnected_container
 from platform_api.errors import status_of
 from platform_api.router import PREFIX
-from platform_config import ConfigurationError, DatabaseSettings, Settings, explain, load
+from platform_config import ConfigurationError, explain, load
 from platform_domain.errors import DomainError
 
 show = typer.Typer(no_args_is_help=True, help="Show what is there.")
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help="URL of a migrated PostgreSQL to verify queries against, 16 or later"),
+]
 
 
 @show.command()
@@ -22,7 +28,7 @@ def routes() -> None:
     """List all operations."""
     _table(
         (operation.method, PREFIX + operation.path, _summary(operation.handler))
-        for feature in _container().features()
+        for feature in unconnected_container().features()
         for operation in feature.operations()
     )
 
@@ -30,7 +36,7 @@ def routes() -> None:
 @show.command()
 def middleware() -> None:
     """List what a request passes before its operation, outermost first."""
-    container = _container()
+    container = unconnected_container()
     stack = layers(container.settings(), container.lifecycle(), container.readings())
     _table((str(getattr(layer.cls, "__name__", layer.cls)), _summary(layer.cls)) for layer in stack)
 
@@ -38,7 +44,7 @@ def middleware() -> None:
 @show.command()
 def errors() -> None:
     """List every error with its status and code."""
-    _container().features()
+    unconnected_container().features()
     _table(
         (str(int(status_of(error))), error.code, error.message)
         for error in sorted(_errors(DomainError), key=lambda e: (status_of(e), e.code))
@@ -56,9 +62,11 @@ def config() -> None:
     _table((row.name, row.value, row.origin) for row in explain(loaded))
 
 
-def _container() -> Container:
-    nowhere = DatabaseSettings(url=SecretStr("postgresql://localhost/nothing"))
-    return Container(settings=Settings(database=nowhere))
+@show.command()
+def query(name: str, database: DatabaseOption = None) -> None:
+    """Show what is known about the query NAME, and how PostgreSQL would run it."""
+    for line in query_lines(name, database):
+        print(line)
 
 
 def _errors(kind: type[DomainError]) -> set[type[DomainError]]:

@@ -11,23 +11,33 @@ from pydantic import Field, StringConstraints
 from platform_api.feature import Feature
 from platform_api.operation import Operation
 from platform_api.paging import Cursor, Page, PageQuery
+from platform_api.realtime.topic import Topic, own_topic
 from platform_api.schema import Input, Output, Parameters
+from platform_domain.events import Events, user_topic
 from platform_domain.identity import Identity
 from platform_domain.projects import (
     NAME_MAX_LENGTH,
     Project,
+    ProjectCreated,
+    ProjectDeleted,
     ProjectId,
     ProjectMark,
     ProjectNameInvalid,
     ProjectNameTaken,
     ProjectNotFound,
+    ProjectRenamed,
     Projects,
 )
 from platform_domain.unit_of_work import UnitOfWork
 
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_MAX_LENGTH),
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=NAME_MAX_LENGTH,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+    ),
     Field(description="Unique among the caller's projects.", examples=["Storyboard"]),
 ]
 
@@ -63,15 +73,23 @@ class ProjectView(Output):
 
 
 class ProjectsFeature(Feature):
-    def __init__(self, projects: Projects, unit_of_work: UnitOfWork) -> None:
+    def __init__(self, projects: Projects, unit_of_work: UnitOfWork, events: Events) -> None:
         self._projects = projects
         self._unit_of_work = unit_of_work
+        self._events = events
         self._cursor = Cursor(ProjectMark)
 
     def operations(self) -> Sequence[Operation]:
         naming = (ProjectNameTaken, ProjectNameInvalid)
         return [
-            Operation("POST", "/projects", self.create, status=HTTPStatus.CREATED, errors=naming),
+            Operation(
+                "POST",
+                "/projects",
+                self.create,
+                status=HTTPStatus.CREATED,
+                errors=naming,
+                idempotent=True,
+            ),
             Operation("GET", "/projects", self.list),
             Operation("GET", "/projects/{id}", self.show, errors=(ProjectNotFound,)),
             Operation("PATCH", "/projects/{id}", self.rename, errors=(ProjectNotFound, *naming)),
@@ -84,11 +102,17 @@ class ProjectsFeature(Feature):
             ),
         ]
 
+    def topics(self) -> Sequence[Topic]:
+        return [own_topic(ProjectCreated, ProjectRenamed, ProjectDeleted)]
+
     async def create(self, *, body: NewProject, caller: Identity) -> ProjectView:
         """Create a project."""
 
         async def work() -> Project:
-            return await self._projects.create(body.name, owner=caller.user)
+            project = await self._projects.create(body.name, owner=caller.user)
+            created = ProjectCreated(project.id, project.name, project.version)
+            await self._events.publish(user_topic(caller.user), created)
+            return project
 
         return ProjectView.of(await self._unit_of_work.run(work))
 
@@ -111,7 +135,10 @@ class ProjectsFeature(Feature):
         """Rename a project."""
 
         async def work() -> Project:
-            return await self._projects.rename(ProjectId(path.id), body.name, owner=caller.user)
+            project = await self._projects.rename(ProjectId(path.id), body.name, owner=caller.user)
+            renamed = ProjectRenamed(project.id, project.name, project.version)
+            await self._events.publish(user_topic(caller.user), renamed)
+            return project
 
         return ProjectView.of(await self._unit_of_work.run(work))
 
@@ -120,5 +147,6 @@ class ProjectsFeature(Feature):
 
         async def work() -> None:
             await self._projects.delete(ProjectId(path.id), owner=caller.user)
+            await self._events.publish(user_topic(caller.user), ProjectDeleted(ProjectId(path.id)))
 
         await self._unit_of_work.run(work)

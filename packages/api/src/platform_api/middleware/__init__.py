@@ -1,1 +1,2 @@
-"""What stands between the socket and a feature: one pure ASGI class a module."""
+"""What stands between the socket and a feature: one pure ASGI class a module,
+and what they judge by."""

@@ -8,19 +8,23 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from platform_api.errors import CorsRefused, error_response
+from platform_api.idempotency import REPLAYED
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
+    "Idempotency-Key",
     "Traceparent",
     "X-Request-ID",
     "X-User-Id",
 )
-RESPONSE_HEADERS = ("X-Request-ID", "Retry-After")
+RESPONSE_HEADERS = ("X-Request-ID", "Retry-After", REPLAYED)
 
 
 class Cors(CORSMiddleware):
+    """Starlette's, with our list of methods and headers, and refusals in the one error shape."""
+
     def __init__(self, app: ASGIApp, origins: Sequence[str], *, credentials: bool) -> None:
         super().__init__(
             app,

@@ -1,7 +1,8 @@
 """Hypercorn behind the server's port: an app and bound sockets in, served until told to stop.
 
 HTTP/1.1 only: TLS, HTTP/2 and HTTP/3 belong to the proxy in front. Draining, 503s and closing of
-WebSockets happen above, at the ASGI level, so another server can take this one's place.
+WebSockets happen above, at the ASGI level, so another server can take this one's place. What
+Hypercorn needs to face strangers is in `hardening/`.
 """
 
 import asyncio
@@ -11,12 +12,16 @@ from socket import socket
 from typing import cast
 
 import hypercorn.asyncio
-from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from platform_api.server.hardening.accept_failures import ACCEPTS_IN_A_ROW, quieten
+from platform_api.server.hardening.connections import ENDING_SECONDS
+from platform_api.server.hardening.install import install
+from platform_api.server.hardening.limits import HardenedConfig, Limits
+
 BACKLOG = 1024
-KEEP_ALIVE_SECONDS = 5.0
+DEFAULT_LIMITS = Limits()
 
 
 async def serve(
@@ -26,37 +31,43 @@ async def serve(
     stop: asyncio.Event,
     on_listening: Callable[[], None],
     drain_timeout: float,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Serve `app` on `sockets`, which are bound but do not listen yet, and take them over.
 
     Calls `on_listening` when connections are accepted. After `stop` the listeners and idle
-    connections close at once, and this returns when the last connection has ended. Do not rely on
-    `drain_timeout` (seconds) to cut off long ones: on Python >= 3.12.1 asyncio's own loop waits
-    for them without end (pgjones/hypercorn#308), so the caller cancels when it has waited enough.
-    Raises `OSError` when a socket cannot listen.
+    connections close at once, and this returns when the last connection has ended, or about a
+    second after `drain_timeout` (seconds) when some had to be cut off. The same happens at once
+    when this is cancelled. Raises `OSError` when a socket cannot listen.
     """
+    config = _config(drain_timeout, limits)
+    loop = asyncio.get_running_loop()
 
     async def stopped() -> None:
+        for each in config.listening:
+            each.listen(BACKLOG)
         on_listening()
         await stop.wait()
+        loop.call_later(drain_timeout, config.connections.cut_off)
 
     for each in sockets:
         each.listen(BACKLOG)  # While it is ours: Hypercorn does not close one that cannot listen.
-    await hypercorn.asyncio.serve(
-        cast(ASGIFramework, _with_lifespan(app)),
-        _config(sockets, drain_timeout),
-        shutdown_trigger=stopped,
-        mode="asgi",
-    )
-
-
-def _config(sockets: Sequence[socket], drain_timeout: float) -> Config:
-    config = Config()
     config.bind = [f"fd://{each.detach()}" for each in sockets]
-    config.backlog = BACKLOG
+    install()
+    quieten(loop)
+    try:
+        await hypercorn.asyncio.serve(
+            cast(ASGIFramework, _with_lifespan(app)), config, shutdown_trigger=stopped, mode="asgi"
+        )
+    finally:
+        await config.connections.ended()
+
+
+def _config(drain_timeout: float, limits: Limits) -> HardenedConfig:
+    config = HardenedConfig(limits=limits)
+    config.backlog = ACCEPTS_IN_A_ROW  # The length of the queue is set when Hypercorn listens.
     config.alpn_protocols = ["http/1.1"]
-    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    config.graceful_timeout = drain_timeout
+    config.graceful_timeout = drain_timeout + ENDING_SECONDS
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = _error_log()

@@ -1,22 +1,19 @@
 """One app on one port, from the bound socket to the last connection."""
 
 import asyncio
-import errno
-import os
 import socket
-import sys
 from collections.abc import Callable
 
 from loguru import logger
 from starlette.types import ASGIApp
 
+from platform_api.server.binding import address_of, refusal
 from platform_api.server.hypercorn import serve
+from platform_api.server.last_connections import let_nobody_else_in
 from platform_domain.startup import StartupError
 
 CLOSING_SECONDS = 1.0
-KEEP_ALIVE_IDLE_SECONDS = 30
-KEEP_ALIVE_INTERVAL_SECONDS = 10
-USER_TIMEOUT_MILLISECONDS = 30_000
+LATE_SECONDS = 0.1
 
 
 class Listener:
@@ -35,6 +32,7 @@ class Listener:
         Raises `StartupError` when the port was taken after it was bound.
         """
         opened = asyncio.Event()
+        self._twin = self._bound.dup()  # The server takes the other one over.
         self._serving = asyncio.create_task(self._serve(opened), name=f"http {self.address}")
         self._serving.add_done_callback(lambda _: opened.set())
         self._serving.add_done_callback(lambda _: on_end())
@@ -52,18 +50,32 @@ class Listener:
                 drain_timeout=self._drain_timeout,
             )
         except OSError as error:
-            raise StartupError(_refusal(self.address, error)) from error
+            raise StartupError(refusal(self.address, error)) from error
+        finally:
+            self._twin.close()
 
-    def stop(self) -> None:
-        """Refuse new connections and close the idle ones."""
+    async def stop(self, *, handed_on: bool) -> None:
+        """Answer what is on its way, then refuse new connections and close the idle ones.
+
+        With `handed_on` somebody else accepts what waits in the socket; else we do so first.
+        """
+        try:
+            if not (handed_on or self._serving.done()):
+                let_nobody_else_in(self._twin)
+            await asyncio.sleep(LATE_SECONDS)
+        finally:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self._twin.close()  # Only the last copy's end is the socket's.
         self._stop.set()
 
     async def close(self) -> None:
         """Wait a moment for the last connections to close, then cut them off.
 
-        Raises what made the serving end, if it was not `stop`.
+        Raises what made the serving end, if it was not us.
         """
-        self.stop()
+        self._refuse()
         if await _ended(self._serving):
             return await self._serving
         logger.warning("Connections to {} do not close; they are cut off.", self.address)
@@ -74,61 +86,3 @@ class Listener:
 async def _ended(task: asyncio.Task[None]) -> bool:
     done, _ = await asyncio.wait({task}, timeout=CLOSING_SECONDS)
     return bool(done)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that owns the port but does not listen. Port 0 takes any free one.
-
-    Raises `StartupError` when the address cannot be had.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartupError(_refusal(f"{host}:{port}", error)) from error
-    try:
-        _set_options(bound)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise StartupError(_refusal(f"{host}:{port}", error)) from error
-    return bound
-
-
-def address_of(bound: socket.socket) -> str:
-    """Return the address as it stands in a URL, with the real port."""
-    host, port = bound.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _set_options(bound: socket.socket) -> None:
-    """Set what accepted connections inherit: notice a dead peer, with or without data on the way.
-
-    TCP_USER_TIMEOUT is what ends a connection whose peer stopped to read or to acknowledge;
-    keepalive alone is silent while unacknowledged data is waiting. Systems without an option keep
-    their default.
-    """
-    if sys.platform == "win32":
-        # There SO_REUSEADDR would let a second server steal the port.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_SECONDS),
-        ("TCP_KEEPINTVL", KEEP_ALIVE_INTERVAL_SECONDS),
-        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MILLISECONDS),
-    ):
-        if hasattr(socket, name):
-            bound.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _refusal(address: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"{address} is already in use: stop the program that has it or choose another port."
-    if error.errno == errno.EACCES:
-        return f"{address} may not be used by this user: choose a port above 1023."
-    reason = error.strerror or os.strerror(error.errno or 0)
-    return f"{address} cannot be listened on: {reason}."

@@ -9,9 +9,11 @@ from socket import socket
 from loguru import logger
 from starlette.types import ASGIApp
 
+from platform_api.server.binding import bind
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.inherited import NOTHING, Inherited
 from platform_api.server.lifecycle import Lifecycle, Phase
-from platform_api.server.listener import CLOSING_SECONDS, Listener, bind
+from platform_api.server.listener import CLOSING_SECONDS, Listener
 from platform_api.server.loop import LoopFactory, new_loop, run
 from platform_api.server.signals import StopSignals
 from platform_api.server.stop import Stop
@@ -40,6 +42,7 @@ class Server:
         lifecycle: Lifecycle,
         resources: AbstractAsyncContextManager[object],
         closers: Sequence[Closer] = (),
+        inherited: Inherited = NOTHING,
     ) -> None:
         self._public = public
         self._admin = admin
@@ -48,15 +51,16 @@ class Server:
         self._lifecycle = lifecycle
         self._resources = resources
         self._closers = closers
+        self._inherited = inherited
 
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
-        settings = self._settings
+        settings, inherited = self._settings, self._inherited
         try:
             # Ports first: a taken one is told before any resource opens.
             with (
-                bind(settings.host, settings.port) as public,
-                bind(settings.admin_host, settings.admin_port) as admin,
+                inherited.public or bind(settings.host, settings.port) as public,
+                inherited.admin or bind(settings.admin_host, settings.admin_port) as admin,
             ):
                 return self._run(public, admin, loop_factory)
         except StartupError as error:
@@ -75,7 +79,7 @@ class Server:
         with Watchdog(self._shutdown.watchdog) as watchdog:
             stop = Stop(runner.get_loop(), watchdog)
             # The runner ends first: what it cancels is still under the watchdog's eyes.
-            with StopSignals(stop.ask), runner:
+            with StopSignals(stop.ask, self._inherited.on_second_signal), runner:
                 return run(self._live(public, admin, stop), runner.get_loop())
 
     async def _live(self, public: socket, admin: socket, stop: Stop) -> ExitCode:
@@ -101,6 +105,7 @@ class Server:
         await public.open(on_end=stop.ask)
         self._lifecycle.phase = Phase.READY
         logger.info("Listening on http://{} (admin: http://{})", public.address, admin.address)
+        self._inherited.on_ready()
         await stop.asked()
         await self._drain(public)
         await admin.close()
@@ -109,9 +114,9 @@ class Server:
         began = time.monotonic()
         self._lifecycle.drain()
         logger.info("Draining: {} requests in flight.", len(self._lifecycle.requests))
-        await asyncio.sleep(self._shutdown.delay)
-        public.stop()
-        await asyncio.gather(self._finish_requests(), *map(self._close, self._closers))
+        if not self._inherited.is_replaced():
+            await asyncio.sleep(self._shutdown.delay)
+        await asyncio.gather(self._finish_requests(public), *map(self._close, self._closers))
         await public.close()
         logger.info(
             "Drained in {:.2f} s: {} requests finished, {} cancelled.",
@@ -120,9 +125,11 @@ class Server:
             self._lifecycle.cancelled,
         )
 
-    async def _finish_requests(self) -> None:
+    async def _finish_requests(self, public: Listener) -> None:
+        handed_on = self._inherited.public_stays or self._inherited.is_replaced()
         try:
             async with asyncio.timeout(self._shutdown.requests_timeout):
+                await public.stop(handed_on=handed_on)
                 await self._lifecycle.idle()
         except TimeoutError:
             self._lifecycle.cancel_requests()

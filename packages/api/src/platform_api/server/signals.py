@@ -15,15 +15,23 @@ ECHO_SECONDS = 0.5
 NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Windows only.
 
 
+def end_at_once() -> None:
+    """End the process, whatever it is doing."""
+    os._exit(ExitCode.FORCED)
+
+
 class StopSignals:
-    """Calls `on_first` at the first signal; a later one that is no echo ends the process.
+    """Calls `on_first` at the first signal, and `on_second` at a later one that is no echo.
 
     The handlers are Python's, not the event loop's: they also run while the loop is blocked.
-    `on_first` runs between two bytecodes of the main thread, so it may take no lock.
+    Both run between two bytecodes of the main thread, so they may take no lock.
     """
 
-    def __init__(self, on_first: Callable[[], None]) -> None:
+    def __init__(
+        self, on_first: Callable[[], None], on_second: Callable[[], None] = end_at_once
+    ) -> None:
         self._on_first = on_first
+        self._on_second = on_second
         self._first_at: float | None = None
 
     def __enter__(self) -> Self:
@@ -46,4 +54,4 @@ class StopSignals:
             self._first_at = now
             self._on_first()
         elif now - self._first_at > ECHO_SECONDS:
-            os._exit(ExitCode.FORCED)
+            self._on_second()

@@ -3,19 +3,18 @@
 import psycopg
 from loguru import logger
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.pool import connection_parameters, database_url
+from platform_infrastructure.postgres.pool import connection_parameters, database_url, parsed
 
 # PostgreSQL gives no SQLSTATE to the client when a connection is refused, only the text of its
 # message, which `lc_messages` may translate: an unknown text is worth another attempt.
@@ -26,6 +25,10 @@ HOPELESS = (
     "no pg_hba.conf entry",
     "server does not support SSL",
     "certificate verify failed",
+    "invalid port number",
+    "invalid sslmode value",
+    "SASL authentication failed",  # PgBouncer's words, and the next as well.
+    "unsupported startup parameter",
 )
 
 
@@ -36,7 +39,7 @@ async def wait_for_database(settings: DatabaseSettings) -> None:
     database) is not tried again.
     """
     attempts = AsyncRetrying(
-        stop=stop_after_delay(settings.connect_deadline),
+        stop=stop_before_delay(settings.connect_deadline),
         wait=wait_random_exponential(multiplier=0.2, max=5),
         retry=retry_if_exception(_may_pass),
         before_sleep=_report,
@@ -62,7 +65,7 @@ async def connect(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
 
 def place(settings: DatabaseSettings) -> str:
     """Say which server is meant, without user and password."""
-    given = conninfo_to_dict(database_url(settings))
+    given = parsed(database_url(settings))
     host, port = given.get("host") or "localhost", given.get("port") or 5432
     return f"{host}:{port}/{given.get('dbname') or given.get('user') or 'postgres'}"
 

@@ -3,98 +3,77 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from psycopg import AsyncConnection
-
-from platform_domain.errors import DomainError
+from platform_domain.errors import Contended, OutcomeUnknown
 from platform_domain.unit_of_work import UnitOfWork
-from platform_infrastructure.postgres.errors import Contended, translated
-from platform_infrastructure.postgres.pool import Pool
+from platform_infrastructure.postgres.connections import ConnectionLost, Connections
+from platform_infrastructure.postgres.errors import translated
 from platform_infrastructure.postgres.query import Query
+from platform_infrastructure.postgres.statement import only_reads
+from platform_infrastructure.postgres.transaction import begun, current_transaction
 
 T = TypeVar("T")
 
-ATTEMPTS = 6
+ATTEMPTS = 10
 BACKOFF_SECONDS = 0.01
 BACKOFF_MAX_SECONDS = 0.5
-
-
-@dataclass(eq=False)
-class Transaction:
-    """One open transaction. It belongs to the task that began it."""
-
-    connection: AsyncConnection[Any]
-    owner: asyncio.Task[Any] | None
-    raises: dict[str, type[DomainError]] = field(default_factory=dict)
-    open: bool = True
-
-    async def run(self, query: Query[T]) -> T:
-        if not self.open:
-            raise RuntimeError("This unit of work has ended; run the query inside it.")
-        if asyncio.current_task() is not self.owner:
-            raise RuntimeError("A unit of work belongs to the task that began it.")
-        # A deferred constraint speaks at COMMIT, when no single query is running.
-        self.raises.update(query.raises)
-        with translated(query.raises):
-            return await query.execute(self.connection)
-
-
-_transaction: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
 
 
 class Database:
     """Runs queries: inside the caller's unit of work when there is one, else on their own."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def run(self, query: Query[T]) -> T:
         """Return what the query's class says: a row, a row or None, a list, or a count.
 
-        Raises the errors named by the query's `raises`, `InvalidInput`, `Conflict` or
-        `Unavailable`; `RowCountError` when a `One` or `Maybe` found too many or too few rows.
+        Raises the errors named by the query's `raises`, `InvalidInput`, `Conflict`,
+        `Unavailable`, or `OutcomeUnknown` when the connection was lost under a write, which is
+        never repeated; `RowCountError` when a `One` or `Maybe` found too many or too few rows.
         """
-        transaction = _transaction.get()
+        transaction = current_transaction()
         if transaction is not None:
             return await transaction.run(query)
-        with translated(query.raises):
-            async with self._pool.connection() as connection:
-                return await query.execute(connection)
+        with translated(query):
+            try:
+                return await self._once(query)
+            except ConnectionLost as error:
+                return await self._after_loss(query, error)
+
+    async def _once(self, query: Query[T]) -> T:
+        async with self._connections.lend(type(query).__module__) as connection:
+            return await self._connections.ask(connection, query.execute(connection))
+
+    async def _after_loss(self, query: Query[T], error: ConnectionLost) -> T:
+        if not only_reads(query.sql):
+            raise OutcomeUnknown from error
+        return await self._once(query)
 
 
 class PostgresUnitOfWork(UnitOfWork):
     """Begins, runs, commits; repeats the whole work on serialization failure and deadlock."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
-    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        if _transaction.get() is not None:
+    async def run(self, work: Callable[[], Awaitable[T]], *, serializable: bool = False) -> T:
+        outer = current_transaction()
+        if outer is not None:
+            if serializable and not outer.serializable:
+                raise RuntimeError("The unit of work that this one joins is not serializable.")
             return await work()
         for attempt in range(1, ATTEMPTS):
             try:
-                return await self._once(work)
+                return await self._once(work, serializable=serializable)
             except Contended:
                 await asyncio.sleep(_pause(attempt))
-        return await self._once(work)
+        return await self._once(work, serializable=serializable)
 
-    async def _once(self, work: Callable[[], Awaitable[T]]) -> T:
-        raises: dict[str, type[DomainError]] = {}
-        with translated(raises):
-            async with self._pool.connection() as connection, connection.transaction():
-                return await _inside(Transaction(connection, asyncio.current_task(), raises), work)
-
-
-async def _inside(transaction: Transaction, work: Callable[[], Awaitable[T]]) -> T:
-    token = _transaction.set(transaction)
-    try:
-        return await work()
-    finally:
-        transaction.open = False
-        _transaction.reset(token)
+    async def _once(self, work: Callable[[], Awaitable[T]], *, serializable: bool) -> T:
+        async with begun(self._connections, serializable=serializable):
+            return await work()
 
 
 def _pause(attempt: int) -> float:

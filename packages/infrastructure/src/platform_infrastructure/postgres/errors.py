@@ -7,23 +7,27 @@ a bug of ours and passes through untouched.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from platform_domain.errors import Conflict, DomainError, InvalidInput, Unavailable
-
-
-class Contended(Unavailable):
-    """Others changed the same rows at the same time (40001, 40P01); the work may be repeated."""
-
-    code = "contended"
-    message = "Others are changing the same thing. Try again."
-
+from platform_domain.errors import (
+    Conflict,
+    Contended,
+    DomainError,
+    InvalidInput,
+    ReferenceInvalid,
+    StillInUse,
+    Unavailable,
+)
+from platform_infrastructure.postgres.query import Query
+from platform_infrastructure.postgres.statement import deletes
 
 CONSTRAINTS: Mapping[str, type[DomainError]] = {
+    "23001": StillInUse,
     "23502": InvalidInput,
-    "23503": InvalidInput,
+    "23503": ReferenceInvalid,
     "23505": Conflict,
     "23514": InvalidInput,
     "23P01": Conflict,
@@ -32,35 +36,43 @@ VALUES = {"22001", "22003", "22007", "22008", "22012", "22021", "22P02", "22P05"
 CONTENDED = {"40001", "40P01"}
 UNAVAILABLE_CLASSES = ("08", "53", "58")
 UNAVAILABLE = {"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"}
+FOREIGN_KEY = "23503"
 
 
 @contextmanager
-def translated(raises: Mapping[str, type[DomainError]]) -> Iterator[None]:
-    """Turn driver errors into `DomainError`s; `raises` names those of single constraints."""
+def translated(
+    query: Query[Any] | None = None, *, raises: Mapping[str, type[DomainError]] | None = None
+) -> Iterator[None]:
+    """Turn driver errors into `DomainError`s; `raises`, or the query's own, names those of single
+    constraints."""
     try:
         yield
-    except (psycopg.Error, UnicodeEncodeError) as error:
-        meaning = _meaning(error, raises)
+    except psycopg.Error as error:
+        meaning = _meaning(error, query, raises or (query.raises if query else {}))
         if meaning is None:
             raise
         raise meaning from error
 
 
 def _meaning(
-    error: psycopg.Error | UnicodeEncodeError, raises: Mapping[str, type[DomainError]]
+    error: psycopg.Error, query: Query[Any] | None, raises: Mapping[str, type[DomainError]]
 ) -> DomainError | None:
-    if isinstance(error, UnicodeEncodeError):  # A lone surrogate, which JSON lets through.
-        return InvalidInput()
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return Unavailable()
     if error.sqlstate is None:
         return _without_sqlstate(error)
-    return _with_sqlstate(error.sqlstate, error.diag.constraint_name, raises)
+    constraint = error.diag.constraint_name
+    if constraint is not None and constraint in raises:
+        return raises[constraint]()
+    # PostgreSQL gives both sides of a foreign key one code, one constraint and one table.
+    if error.sqlstate == FOREIGN_KEY and query is not None and deletes(query.sql):
+        return StillInUse()
+    return _with_sqlstate(error.sqlstate)
 
 
 def _without_sqlstate(error: psycopg.Error) -> DomainError | None:
     match error:
-        case psycopg.DataError():  # A NUL byte, refused before it is sent.
+        case psycopg.DataError():  # A NUL byte or a lone surrogate, refused before it is sent.
             return InvalidInput()
         case psycopg.OperationalError():  # The connection could not be made, or was lost.
             return Unavailable()
@@ -68,11 +80,7 @@ def _without_sqlstate(error: psycopg.Error) -> DomainError | None:
             return None
 
 
-def _with_sqlstate(
-    state: str, constraint: str | None, raises: Mapping[str, type[DomainError]]
-) -> DomainError | None:
-    if constraint is not None and constraint in raises:
-        return raises[constraint]()
+def _with_sqlstate(state: str) -> DomainError | None:
     if state in CONSTRAINTS:
         return CONSTRAINTS[state]()
     if state in VALUES:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,42 +14,70 @@ from psycopg import AsyncConnection
 from platform_config import DatabaseSettings
 from platform_domain.health import Health, HealthCheck, Status
 from platform_infrastructure.postgres import migrations
-from platform_infrastructure.postgres.bounded import bounded
+from platform_infrastructure.postgres.bounded import NoAnswer, bounded
+from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connect import cause, connect
 from platform_infrastructure.postgres.pool import Pool
 
 PROBE_SECONDS = 1.0
-POOL_CHECK_SECONDS = 10.0
+REST_SECONDS = 0.1
+"""Between two probes at least, however many are suspicious."""
+TRIAL_SECONDS = 0.3
+"""Between two probes of a server that is down."""
 
 
 class DatabaseHealth(HealthCheck):
     """Up while a probe is answered in a second and the schema is not behind the code.
 
-    Each good probe is followed by a look at the pool's idle connections, so that stale ones are
-    replaced before a request meets them.
+    A failed probe opens the breaker, a good one closes it. Where the prober's own connection was
+    lost the pool's are likely to be lost too: they are replaced before a request meets them.
     """
 
     name = "database"
 
-    def __init__(self, settings: DatabaseSettings, pool: Pool) -> None:
+    def __init__(self, settings: DatabaseSettings, pool: Pool, breaker: Breaker) -> None:
         self._settings = settings
         self._pool = pool
+        self._breaker = breaker
         self._connection: AsyncConnection[Any] | None = None
+        self._lost = False
         self._schema_is_current = False
-        self._health = Health(Status.UP, since=datetime.now(UTC))
+        self._unasked = Health(Status.DOWN, since=datetime.now(UTC), problem="not asked yet")
+        self._health = self._unasked
 
     def health(self) -> Health:
         return self._health
 
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Ask once before anybody is served; hang up at the end."""
+        await self.probe()
+        try:
+            yield
+        finally:
+            await self.hang_up()
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Probe until told to stop; a failing probe is remembered, not raised."""
+        told = asyncio.create_task(self._wake_when(stopping))
         try:
             while not stopping.is_set():
+                self._breaker.suspected.clear()
                 await self.probe()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), self._settings.health_interval)
+                await self._pause(stopping)
         finally:
-            await self._hang_up()
+            told.cancel()
+
+    async def _wake_when(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._breaker.suspect()
+
+    async def _pause(self, stopping: asyncio.Event) -> None:
+        if self._breaker.is_open:
+            await _set_within(stopping, TRIAL_SECONDS)
+            return
+        await _set_within(stopping, REST_SECONDS)
+        await _set_within(self._breaker.suspected, self._settings.health_interval)
 
     async def probe(self) -> None:
         """Ask once and remember the answer."""
@@ -56,18 +85,40 @@ class DatabaseHealth(HealthCheck):
         try:
             problem = await self._ask()
         except (psycopg.Error, OSError) as error:
-            await self._hang_up()
-            self._remember(Status.DOWN, None, cause(error))
+            self._lost = True
+            self._breaker.open()
+            await self.hang_up()
+            self._remember(Status.DOWN, None, f"{cause(error)} ({type(error).__name__})")
             return
         latency = time.perf_counter() - started
+        await self._renew_pool()
+        self._breaker.close()
         self._remember(Status.DOWN if problem else Status.UP, latency, problem)
-        await self._check_pool()
 
     async def _ask(self) -> str | None:
-        if self._connection is None:
-            self._connection = await connect(self._settings)
-        await bounded(self._connection, self._connection.execute("SELECT 1"), PROBE_SECONDS)
-        return await self._schema_problem(self._connection)
+        """That a connection was lost says little about the server: a new one is tried at once."""
+        give_up = time.monotonic() + PROBE_SECONDS
+        try:
+            if self._connection is not None:
+                return await self._answer(self._connection, give_up)
+        except psycopg.OperationalError:
+            if time.monotonic() >= give_up:
+                raise
+            self._lost = True
+            await self.hang_up()
+        self._connection = await self._connected(give_up)
+        return await self._answer(self._connection, give_up)
+
+    async def _connected(self, give_up: float) -> AsyncConnection[Any]:
+        try:
+            async with asyncio.timeout(give_up - time.monotonic()):
+                return await connect(self._settings)
+        except TimeoutError:
+            raise NoAnswer(f"no connection within {PROBE_SECONDS:g} s") from None
+
+    async def _answer(self, connection: AsyncConnection[Any], give_up: float) -> str | None:
+        await bounded(connection, connection.execute("SELECT 1"), give_up - time.monotonic())
+        return await self._schema_problem(connection)
 
     async def _schema_problem(self, connection: AsyncConnection[Any]) -> str | None:
         if self._schema_is_current:
@@ -81,26 +132,32 @@ class DatabaseHealth(HealthCheck):
         self._schema_is_current = True
         return None
 
-    async def _check_pool(self) -> None:
-        if not self._pool.closed:
-            # pool.check() swallows a cancellation, so it must not be what we wait for.
-            await asyncio.wait(
-                {asyncio.create_task(self._pool.check(), name="pool-check")},
-                timeout=POOL_CHECK_SECONDS,
-            )
+    async def _renew_pool(self) -> None:
+        if self._lost and not self._pool.closed:
+            await self._pool.drain()
+        self._lost = False
 
     def _remember(self, status: Status, latency: float | None, problem: str | None) -> None:
         before = self._health
         since = before.since if before.status is status else datetime.now(UTC)
         self._health = Health(status, since, latency, problem)
-        if status is before.status:
-            return
-        if status is Status.UP:
-            logger.info("PostgreSQL is back.")
-        else:
-            logger.error("PostgreSQL does not work: {}", problem)
+        if before.status is not status or before is self._unasked:
+            self._tell(was_known=before is not self._unasked)
 
-    async def _hang_up(self) -> None:
+    def _tell(self, *, was_known: bool) -> None:
+        if self._health.status is not Status.UP:
+            logger.error("PostgreSQL does not work: {}", self._health.problem)
+        elif was_known:
+            logger.info("PostgreSQL is back.")
+
+    async def hang_up(self) -> None:
+        """Close the prober's own connection; the next probe opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

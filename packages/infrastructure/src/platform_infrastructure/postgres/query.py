@@ -11,7 +11,8 @@ whose fields are the columns, or a single value for a query of one column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import (
     Any,
     ClassVar,
@@ -24,11 +25,11 @@ from typing import (
     get_origin,
 )
 
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import AsyncRowFactory, class_row, scalar_row
+from psycopg import AsyncConnection, AsyncCursor, DataError
 from psycopg.sql import SQL
 
 from platform_domain.errors import DomainError
+from platform_infrastructure.postgres.rows import adapted, json_parameters, row_factory
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -48,6 +49,8 @@ class Query(Generic[Result]):
     sql: ClassVar[LiteralString]
     raises: ClassVar[Mapping[str, type[DomainError]]] = {}
     """What it means to the caller when a constraint of this name is violated."""
+    unbreakable: ClassVar[AbstractSet[str]] = frozenset()
+    """Constraints that no caller can violate here, although the columns suggest it."""
     row: ClassVar[Any] = None
 
     def __init_subclass__(cls, *, shape: bool = False) -> None:
@@ -60,8 +63,13 @@ class Query(Generic[Result]):
 
     async def execute(self, connection: AsyncConnection[Any]) -> Result:
         """Send the statement and read its answer. Raises psycopg's errors untranslated."""
-        async with connection.cursor(row_factory=_row_factory(self.row)) as cursor:
-            await cursor.execute(SQL(self.sql), vars(self))
+        cls: Any = type(self)  # mypy takes the hash of the instances for that of the class.
+        parameters = adapted(vars(self), json_parameters(cls))
+        async with connection.cursor(row_factory=row_factory(self.row)) as cursor:
+            try:
+                await cursor.execute(SQL(self.sql), parameters)
+            except UnicodeEncodeError as error:  # A lone surrogate, which JSON lets through.
+                raise DataError("a text has characters that cannot be encoded") from error
             return await self._read(cursor)
 
     async def _read(self, cursor: AsyncCursor[Any]) -> Result:
@@ -108,7 +116,3 @@ def _row_type(cls: type[Query[Any]]) -> Any:
         if issubclass(get_origin(base) or base, Query) and get_args(base):
             return get_args(base)[0]
     return None
-
-
-def _row_factory(row: Any) -> AsyncRowFactory[Any]:
-    return class_row(row) if isinstance(row, type) and is_dataclass(row) else scalar_row

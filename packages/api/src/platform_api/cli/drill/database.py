@@ -1,0 +1,34 @@
+"""The drill of the database: every fault in turn, and the table of what was found."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from platform_api.cli.drill.findings import Row
+from platform_api.cli.drill.increments import incremented
+from platform_api.cli.drill.outages import OUTAGES
+from platform_api.cli.drill.rolling import rolled
+from platform_api.cli.drill.stage import Stage, staged
+from platform_api.cli.drill.stopping import stopped
+from platform_api.cli.drill.words import told
+
+OTHERS = (stopped, incremented, rolled)
+FAULTS = len(OUTAGES) + len(OTHERS) + 1
+"""How many rows there are; the last tells of the others."""
+
+
+async def rows() -> AsyncIterator[Row]:
+    """Yield each row as soon as its fault is over. Raises `StartupError`."""
+    with tempfile.TemporaryDirectory(prefix="platform-drill-") as name:
+        async with staged(Path(name)) as stage:
+            async for row in _rows(stage):
+                yield row
+
+
+async def _rows(stage: Stage) -> AsyncIterator[Row]:
+    async with stage.serving() as server:
+        for outage in OUTAGES:
+            yield await outage(stage, server)
+    for other in OTHERS:
+        yield await other(stage)
+    yield told(stage)

@@ -1,0 +1,132 @@
+"""One operation in the contract: what it takes and what it answers."""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.routing import compile_path
+
+from platform_api.contract.errors import Kind, by_status, errors_of, response_name
+from platform_api.contract.schemas import Schemas, Types, without_null
+from platform_api.idempotency import REPLAYED
+from platform_api.operation import Operation, OperationInvalid, Signature
+from platform_api.router import PREFIX
+
+ABOVE = ("description", "deprecated")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An operation and the types of its handler."""
+
+    operation: Operation
+    signature: Signature
+
+    @property
+    def feature(self) -> str:
+        return self.operation.path.split("/")[1]
+
+    @property
+    def id(self) -> str:
+        """`feature_handler`, by which clients name their functions: it outlives a new path."""
+        return f"{self.feature}_{self.operation.handler.__name__}".replace("-", "_")
+
+    @property
+    def path(self) -> str:
+        return PREFIX + compile_path(self.operation.path)[1]
+
+    @property
+    def errors(self) -> dict[HTTPStatus, list[Kind]]:
+        return by_status(errors_of(self.operation, self.signature))
+
+    @property
+    def types(self) -> Types:
+        """Return the types by the keys under which `operation_object` looks for their schemas."""
+        signature = self.signature
+        parts = {part: getattr(signature, part) for part in ("path", "query", "header", "body")}
+        types: Types = {f"{self.id} {part}": (t, "validation") for part, t in parts.items() if t}
+        if signature.answer is None:
+            return types
+        return {**types, f"{self.id} answer": (signature.answer, "serialization")}
+
+
+def described(operations: Sequence[Operation]) -> list[Described]:
+    """Read all operations. Raises `OperationInvalid` when two have one id."""
+    by_id: dict[str, Described] = {}
+    for operation in operations:
+        new = Described(operation, Signature.of(operation))
+        known = by_id.setdefault(new.id, new).operation
+        if known is not operation:
+            raise OperationInvalid(
+                f"{known.method} {known.path} and {operation.method} {operation.path} have one id,"
+                f" {new.id}: give each a handler of its own name"
+            )
+    return list(by_id.values())
+
+
+def operation_object(described: Described, schemas: Schemas) -> dict[str, Any]:
+    """Return the OpenAPI operation object."""
+    summary, _, description = (inspect.getdoc(described.operation.handler) or "").partition("\n\n")
+    optional = {
+        "summary": " ".join(summary.split()),
+        "description": description,
+        "parameters": [
+            *_parameters("path", described, schemas),
+            *_parameters("query", described, schemas),
+            *_parameters("header", described, schemas),
+        ],
+        "requestBody": _request_body(described, schemas),
+    }
+    return {
+        "operationId": described.id,
+        "tags": [described.feature],
+        **{name: value for name, value in optional.items() if value},
+        "responses": {**_success(described, schemas), **_failures(described)},
+    }
+
+
+def content(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `schema` as the OpenAPI content of a JSON body."""
+    return {"application/json": {"schema": schema}}
+
+
+def headers(*own: str) -> dict[str, Any]:
+    """Return references to the headers of an answer: those that all have, and its own."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *own)}
+
+
+def _parameters(place: str, described: Described, schemas: Schemas) -> Iterator[dict[str, Any]]:
+    if getattr(described.signature, place) is None:
+        return
+    model = schemas.resolved(f"{described.id} {place}")
+    for name, field in model["properties"].items():
+        schema = without_null(field)
+        required = name in model.get("required", ())
+        shown = name.title() if place == "header" else name
+        parameter = {"name": shown, "in": place, "required": required, "schema": schema}
+        # Tools look for these beside the schema.
+        yield parameter | {key: schema.pop(key) for key in ABOVE if key in schema}
+
+
+def _request_body(described: Described, schemas: Schemas) -> dict[str, Any]:
+    if described.signature.body is None:
+        return {}
+    return {"required": True, "content": content(schemas[f"{described.id} body"])}
+
+
+def _success(described: Described, schemas: Schemas) -> dict[str, Any]:
+    status = HTTPStatus(described.operation.status)
+    own = [REPLAYED] if described.operation.idempotent else []
+    success = {"description": status.phrase, "headers": headers(*own)}
+    if described.signature.answer is not None:
+        success["content"] = content(schemas[f"{described.id} answer"])
+    return {str(int(status)): success}
+
+
+def _failures(described: Described) -> dict[str, Any]:
+    return {
+        str(int(status)): {"$ref": f"#/components/responses/{response_name(kinds)}"}
+        for status, kinds in described.errors.items()
+    }

@@ -1,0 +1,187 @@
+"""`/api/v1/ws`: who may connect, and what happens to their messages."""
+
+from collections.abc import Awaitable, Sequence
+from functools import partial
+
+from loguru import logger
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import Receive, Scope, Send
+
+from platform_api.cancellation import is_cancelled
+from platform_api.errors import (
+    MethodNotAllowed,
+    UpgradeRequired,
+    ValidationFailed,
+    meaning_of,
+)
+from platform_api.realtime.close_codes import CloseCode
+from platform_api.realtime.contract import Contract, message_id
+from platform_api.realtime.encoder import event_message
+from platform_api.realtime.messages import (
+    ClientMessage,
+    Done,
+    ErrorMessage,
+    Ping,
+    Pong,
+    PositionView,
+    Reply,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from platform_api.realtime.replies import Replies
+from platform_api.realtime.session import Incoming, Session, WriteFrame
+from platform_api.realtime.sockets import Sockets
+from platform_api.realtime.subscriptions import Subscriptions
+from platform_domain.errors import DomainError, Forbidden, TooManyRequests
+from platform_domain.event_bus import Position
+from platform_domain.identity import Authenticator, Credentials, Identity
+
+
+class OriginForbidden(Forbidden):
+    code = "origin_forbidden"
+    message = "Pages of this origin may not connect."
+
+
+class TooManyMessages(TooManyRequests):
+    code = "too_many_messages"
+    message = "Messages come faster than they can be handled; this one was left out."
+
+
+class Realtime:
+    """Takes WebSockets; a plain GET is answered as an upgrade would be, for browsers cannot read
+    why their handshake was refused."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        sockets: Sockets,
+        subscriptions: Subscriptions,
+        authenticator: Authenticator,
+        origins: Sequence[str],
+    ) -> None:
+        self._contract = contract
+        self._sockets = sockets
+        self._subscriptions = subscriptions
+        self._authenticator = authenticator
+        self._origins = origins
+        self._replies = Replies()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(["GET", "HEAD"])
+        identity = await self._admit(scope)
+        self._sockets.check_room(identity.user)
+        raise UpgradeRequired
+
+    async def _admit(self, scope: Scope) -> Identity:
+        """Return who connects. Raises `OriginForbidden` and what the authenticator raises."""
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        # A page of a foreign site could connect with our user's cookies: no CORS for WebSockets
+        # (RFC 6455, 10.2). Who sends no Origin is no browser.
+        if origin is not None and origin not in self._origins and "*" not in self._origins:
+            raise OriginForbidden
+        query = QueryParams(scope["query_string"])
+        identity = await self._authenticator.authenticate(Credentials(headers, query))
+        scope["user"] = identity.user
+        return identity
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        identity = await self._admit(scope)
+        session = self._sockets.join(identity, receive, send)
+        try:
+            with logger.contextualize(session=session.id):
+                await self._serve(session, send, scope["request_id"], _direct(scope))
+        finally:
+            scope["close_code"] = session.close_code
+            await self._subscriptions.leave(session)
+
+    async def _serve(
+        self, session: Session, send: Send, request_id: str, direct: WriteFrame | None
+    ) -> None:
+        await session.accept(direct)
+        logger.info("A socket of {} opened.", session.identity.user)
+        session.tell(Welcome(session=session.id, user=session.identity.user))
+        try:
+            await session.run(partial(self._answer, request_id=request_id), _refuse)
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
+            meaning_of(error, request_id)
+            session.close_code = CloseCode.INTERNAL_ERROR
+            await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
+
+    async def _answer(self, session: Session, incoming: Incoming, *, request_id: str) -> None:
+        id = None
+        try:
+            message = self._contract.parse(incoming)
+            id = message.id
+            reply = await self._dispatch(session, message)
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
+            if isinstance(error, ValidationFailed):
+                id = message_id(incoming)
+            reply = _error_message(meaning_of(error, request_id))
+        if reply is not None:
+            session.tell(reply.model_copy(update={"id": id}))
+
+    async def _dispatch(self, session: Session, message: ClientMessage) -> Reply | None:
+        match message:
+            case Ping():
+                return Pong()
+            case Subscribe():
+                await self._subscribe(session, message)
+                return None
+            case Unsubscribe():
+                await self._subscriptions.unsubscribe(session, message.topic)
+                return Unsubscribed(topic=message.topic)
+            case _:
+                return await self._call_feature(session, message)
+
+    async def _subscribe(self, session: Session, message: Subscribe) -> None:
+        topics, topic = self._contract.topics, message.topic
+        await topics.authorise(topic, session.identity)
+        since = Position(message.since.epoch, message.since.offset) if message.since else None
+        joined = await self._subscriptions.subscribe(session, topic, topics.slow(topic), since)
+        # No await from here on: a live event must not come before what was missed.
+        session.tell(
+            Subscribed(
+                id=message.id,
+                topic=topic,
+                position=PositionView.of(joined.position),
+                recovered=joined.recovered,
+            )
+        )
+        for delivery in joined.missed:
+            session.tell_text(event_message(delivery))
+
+    async def _call_feature(self, session: Session, message: ClientMessage) -> Reply | None:
+        user = session.identity.user
+        if (known := self._replies.find(user, message.id)) is not None:
+            return known
+        declared = self._contract.messages[type(message)]
+        caller = {"caller": session.identity} if declared.wants_caller else {}
+        answer: Awaitable[Reply | None] = declared.handler(message=message, **caller)
+        reply = await answer or Done()
+        self._replies.remember(user, message.id, reply)
+        return reply if message.id or not isinstance(reply, Done) else None
+
+
+def _direct(scope: Scope) -> WriteFrame | None:
+    extension: dict[str, WriteFrame] = scope.get("extensions", {}).get("platform.direct_frames", {})
+    return extension.get("write")
+
+
+def _refuse(session: Session) -> None:
+    session.tell(_error_message(TooManyMessages()))
+
+
+def _error_message(error: DomainError) -> ErrorMessage:
+    return ErrorMessage(error=error.text, code=error.code, details=error.details or None)

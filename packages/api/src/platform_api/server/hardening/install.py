@@ -1,0 +1,64 @@
+"""Puts our classes where Hypercorn 0.18.0 looks up its own."""
+
+from types import ModuleType
+
+import h11._readers
+import hypercorn.asyncio.run
+import hypercorn.asyncio.tcp_server
+import hypercorn.protocol
+import hypercorn.protocol.h11
+import hypercorn.protocol.ws_stream
+
+from platform_api.server.hardening.after_the_end import SilentAfterEnd, ToldEnd
+from platform_api.server.hardening.app_queue import UnblockedTaskGroup
+from platform_api.server.hardening.bounded_close import BoundedClose
+from platform_api.server.hardening.close_code import RememberingConnection, ToldCloseCode
+from platform_api.server.hardening.close_deadline import CloseDeadline
+from platform_api.server.hardening.cut_off import CutOffConnection
+from platform_api.server.hardening.direct_frames import DirectFrames
+from platform_api.server.hardening.head_deadline import HeadDeadline, NoticedHead
+from platform_api.server.hardening.http1_only import Http1Only
+from platform_api.server.hardening.message_limit import BoundedMessages
+from platform_api.server.hardening.pong_deadline import PongDeadline
+from platform_api.server.hardening.refused_upgrade import CleanRefusal, StrictHandshake
+from platform_api.server.hardening.send_after_end import HarmlessSend
+from platform_api.server.hardening.send_deadline import SendDeadline
+from platform_api.server.hardening.strict_http import STRICT_CHUNK_HEADER, StrictHttp
+
+
+class HardenedConnection(CutOffConnection, ToldEnd, HeadDeadline, SendDeadline, BoundedClose):
+    """One TCP connection."""
+
+
+class HardenedHttp(NoticedHead, SilentAfterEnd, StrictHttp, Http1Only):
+    """HTTP/1.1 on one connection."""
+
+
+class HardenedWebSocket(
+    DirectFrames,
+    CleanRefusal,
+    HarmlessSend,
+    CloseDeadline,
+    PongDeadline,
+    ToldCloseCode,
+    BoundedMessages,
+):
+    """One WebSocket."""
+
+
+# The module that looks a name up, the name, and what it finds from now on.
+REPLACED: tuple[tuple[ModuleType, str, object], ...] = (
+    (hypercorn.asyncio.run, "TCPServer", HardenedConnection),
+    (hypercorn.asyncio.tcp_server, "TaskGroup", UnblockedTaskGroup),
+    (hypercorn.protocol, "H11Protocol", HardenedHttp),
+    (hypercorn.protocol.h11, "WSStream", HardenedWebSocket),
+    (hypercorn.protocol.ws_stream, "Connection", RememberingConnection),
+    (hypercorn.protocol.ws_stream, "Handshake", StrictHandshake),
+    (h11._readers, "chunk_header_re", STRICT_CHUNK_HEADER),
+)
+
+
+def install() -> None:
+    """Replace each name. A second time changes nothing."""
+    for module, name, ours in REPLACED:
+        setattr(module, name, ours)

@@ -1,0 +1,37 @@
+"""What a server has from the process that started it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import socket
+
+from platform_api.server.signals import end_at_once
+
+
+def tell_nobody() -> None:
+    """Nobody waits for this server to be ready."""
+
+
+def never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inherited:
+    """Sockets, bound at least, in the place of those the settings ask for, and what goes with them.
+
+    `worker` is the number of one of several. `public_stays` says that somebody keeps the public socket, with what waits in it, after our end.
+    `on_ready` is called when connections are accepted, `on_second_signal` when somebody insists.
+    `is_replaced` is asked at a stop: whether another server took over the sockets, so that nobody
+    has to be told, and given time, to go elsewhere.
+    """
+
+    worker: int | None = None
+    public: socket | None = None
+    admin: socket | None = None
+    public_stays: bool = False
+    on_ready: Callable[[], None] = tell_nobody
+    on_second_signal: Callable[[], None] = end_at_once
+    is_replaced: Callable[[], bool] = never
+
+
+NOTHING = Inherited()

@@ -1,0 +1,123 @@
+"""`serve --workers N`: one parent, N processes that each run the whole server."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from socket import socket
+
+from loguru import logger
+
+from platform_api.server.exit_codes import ExitCode
+from platform_api.server.signals import StopSignals, end_at_once
+from platform_api.server.stop import Stop
+from platform_api.server.watchdog import Watchdog
+from platform_api.server.workers.addresses import Addresses
+from platform_api.server.workers.crew import Crew
+from platform_api.server.workers.slot import Slot
+from platform_config import ServerSettings, ShutdownSettings
+from platform_domain.startup import StartupError
+
+WORKER_MARGIN = 2.0
+OWN_MARGIN = 3.0
+
+
+class Supervisor:
+    """Keeps `settings.workers` workers alive, replaces them on SIGHUP, stops them on SIGTERM.
+
+    `command` starts a worker, which reads the settings anew; ports, the number of workers and the
+    time for a stop stay. `lent` is the URL of a database for the case that they name none.
+    `activated` is a socket to serve in the place of HOST and PORT.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        settings: ServerSettings,
+        shutdown: ShutdownSettings,
+        *,
+        lent: str = "",
+        activated: socket | None = None,
+    ) -> None:
+        self._workers = settings.workers
+        self._addresses = Addresses(settings, activated)
+        stop_timeout = shutdown.watchdog + WORKER_MARGIN
+        self._crew = Crew(command, lent=lent, stop_timeout=stop_timeout)
+        self._watchdog = Watchdog(stop_timeout + OWN_MARGIN)
+
+    def run(self) -> ExitCode:
+        """Serve until a signal and return the exit code. Blocks; belongs in the main thread.
+
+        Raises `StartupError` when the workers cannot serve.
+        """
+        if sys.platform == "win32":
+            raise StartupError("More than one worker is not supported on Windows: set WORKERS=1.")
+        runner = asyncio.Runner()
+        with self._addresses, self._watchdog:
+            stop = Stop(runner.get_loop(), self._watchdog)
+            with StopSignals(stop.ask, self._insist), runner:
+                return runner.run(self._live(stop))
+
+    async def _live(self, stop: Stop) -> ExitCode:
+        working = asyncio.create_task(self._work(), name="workers")
+        working.add_done_callback(lambda _: stop.ask())
+        await stop.asked()
+        working.cancel()  # First: nobody may start a worker any more.
+        await asyncio.wait({working})
+        code = await self._crew.stop()
+        return code if working.cancelled() else _failed(working)
+
+    async def _work(self) -> None:
+        reload = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+        slots = [Slot(number, self._crew, self._addresses) for number in range(self._workers)]
+        await _open(slots)
+        logger.info("{} workers serve http://{}", len(slots), self._addresses.public_address)
+        async with asyncio.TaskGroup() as group:
+            for slot in slots:
+                group.create_task(slot.keep())
+            group.create_task(_replace_whenever(reload, slots))
+
+    def _insist(self) -> None:
+        self._crew.kill()
+        end_at_once()
+
+
+def _failed(working: asyncio.Task[None]) -> ExitCode:
+    """Raise the `StartupError` that ended the work, and log whatever else did."""
+    error = working.exception()
+    if isinstance(error, StartupError):
+        raise error
+    logger.opt(exception=error).error("The supervisor failed.")
+    return ExitCode.NOT_CLEAN
+
+
+async def _open(slots: Sequence[Slot]) -> None:
+    """Open the first alone: what keeps all of them from starting is told once."""
+    first, *others = slots
+    await first.open()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for slot in others:
+                group.create_task(slot.open())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _replace_whenever(asked: asyncio.Event, slots: Sequence[Slot]) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
+        await _replace(slots)
+
+
+async def _replace(slots: Sequence[Slot]) -> None:
+    """Replace one after the other, so that all but one are at work all the time."""
+    logger.info("Replacing the {} workers.", len(slots))
+    try:
+        for slot in slots:
+            await slot.replace()
+    except StartupError as error:
+        logger.error("{} The workers that are left go on.", error)
+    else:
+        logger.info("All workers are new.")

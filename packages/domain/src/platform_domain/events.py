@@ -1,0 +1,36 @@
+"""Events: what happened, told to whoever listens to a topic."""
+
+from typing import ClassVar, NewType, Protocol
+
+from platform_domain.errors import InvalidInput
+from platform_domain.identity import UserId
+
+TopicName = NewType("TopicName", str)
+
+
+def user_topic(user: UserId) -> TopicName:
+    """Return the topic of one user. Only that user may listen to it."""
+    return TopicName(f"user:{user}")
+
+
+class Event:
+    """Something that happened. Subclass it as a frozen dataclass; its fields are what is told."""
+
+    type: ClassVar[str]
+    """What kind of thing, e.g. `project.renamed`. Clients tell events apart by it."""
+
+
+class EventTooLarge(InvalidInput):
+    """An event is an announcement: what is large is loaded by whoever hears of it."""
+
+    code = "event_too_large"
+    message = "This is too much to tell at once."
+
+
+class Events(Protocol):
+    """Where features say what happened."""
+
+    async def publish(self, topic: TopicName, event: Event) -> None:
+        """Tell the listeners of `topic`: after the commit inside a unit of work, never when it
+        is rolled back; at once outside of one. Raises `Unavailable` when nothing can be told."""
+        ...

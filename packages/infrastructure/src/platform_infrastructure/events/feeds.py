@@ -1,0 +1,84 @@
+"""The topics that are heard on this node: by whom, and how far each has come."""
+
+from collections.abc import Sequence
+
+from platform_domain.event_bus import Delivery, Interrupted, Position, Sink
+from platform_domain.events import TopicName
+
+
+class Feed:
+    """One topic as this node hears it: each event at most once, in order.
+
+    Until it has `begun` nobody was told a place, so an event that comes earlier is not lost: the
+    feed begins right behind it.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[tuple[Sink, Interrupted]] = []
+        self.position: Position | None = None
+        """The last place that came by."""
+        self._start: Position | None = None
+
+    def begin(self, head: Position) -> Position:
+        """Return the place that everybody who joined before hears on from: the first one given."""
+        if self._start is None:
+            self._start = self.position = head
+        return self._start
+
+    def tell(self, delivery: Delivery) -> None:
+        if self.position is None:
+            self.begin(delivery.position)
+        if self.has_reached(delivery.position):
+            return
+        self.position = delivery.position
+        for sink, _ in tuple(self.listeners):
+            sink(delivery)
+
+    def has_reached(self, position: Position) -> bool:
+        return (
+            self.position is not None
+            and self.position.epoch == position.epoch
+            and self.position.offset >= position.offset
+        )
+
+    def interrupt(self) -> None:
+        for _, interrupted in tuple(self.listeners):
+            interrupted()
+
+
+class Feeds:
+    """A feed is here for as long as somebody listens."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[TopicName, Feed] = {}
+
+    @property
+    def topics(self) -> Sequence[TopicName]:
+        return tuple(self._feeds)
+
+    def get(self, topic: TopicName) -> Feed | None:
+        return self._feeds.get(topic)
+
+    def join(self, topic: TopicName, sink: Sink, interrupted: Interrupted) -> Feed:
+        feed = self._feeds.setdefault(topic, Feed())
+        feed.listeners.append((sink, interrupted))
+        return feed
+
+    def leave(self, topic: TopicName, sink: Sink) -> bool:
+        """Say whether that was the last one who listened."""
+        feed = self._feeds[topic]
+        first = next(pair for pair in feed.listeners if pair[0] == sink)
+        feed.listeners.remove(first)
+        if feed.listeners:
+            return False
+        del self._feeds[topic]
+        return True
+
+    def tell(self, delivery: Delivery) -> None:
+        feed = self._feeds.get(delivery.topic)
+        if feed is not None:
+            feed.tell(delivery)
+
+    def interrupt(self) -> None:
+        for feed in tuple(self._feeds.values()):
+            feed.interrupt()

@@ -1,0 +1,1 @@
+"""Proves each query against a migrated PostgreSQL, before it runs anywhere."""

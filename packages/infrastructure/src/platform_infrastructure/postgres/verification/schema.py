@@ -1,0 +1,67 @@
+"""The database that queries are verified against: PostgreSQL 16 or later with every migration."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, Connection
+
+from platform_domain.startup import StartupError
+from platform_infrastructure.postgres import migrations
+from platform_infrastructure.postgres.connect import cause
+from platform_infrastructure.postgres.embedded import EmbeddedPostgres
+
+OLDEST = 160000
+CONNECT_SECONDS = 5
+
+
+@contextmanager
+def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
+    """Connect to `url`, or to a temporary PostgreSQL 18 of our own with all migrations.
+
+    Raises `StartupError` where `url` cannot be used: it is left as it is, never migrated.
+    """
+    if url is None:
+        with EmbeddedPostgres(None) as embedded:
+            _run(migrations.migrate(embedded.url))
+            with connected(embedded.url) as connection:
+                yield connection
+        return
+    with connected(url) as connection:
+        if behind := _run(_missing(url)):
+            raise StartupError(f"The schema lacks {', '.join(behind)}: run `platform migrate`.")
+        yield connection
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection[Any]]:
+    """Connect. Raises `StartupError` where that fails or PostgreSQL is too old."""
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+    except psycopg.Error as error:
+        raise StartupError(f"The database to verify against: {cause(error)}.") from error
+    with connection:
+        require_version(connection.info.server_version)
+        yield connection
+
+
+def require_version(version: int) -> None:
+    """Raise `StartupError` for a PostgreSQL whose analysed trees do not say enough."""
+    if version < OLDEST:
+        raise StartupError(
+            f"PostgreSQL {version // 10000} cannot verify queries: only 16 and later record which"
+            " outer joins can null a column. Leave --database out to use our own."
+        )
+
+
+def _run(work: Any) -> Any:
+    # psycopg cannot use the proactor loop that Windows has by default.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(work)
+
+
+async def _missing(url: str) -> list[str]:
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        return migrations.missing(await migrations.applied(connection), migrations.migrations())

@@ -1,0 +1,98 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from loguru import logger
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from platform_api.middleware import admission
+from platform_api.middleware.admission import Admission
+from platform_api.middleware.request_log import RequestLog
+from tests.api.middleware.requests import Exchange, exchanged, scope_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def log() -> Any:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+class Gate:
+    """An app that answers when it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.entered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entered += 1
+        await self.opened.wait()
+        await Response("ok")(scope, receive, send)
+
+
+async def crowd(app: Admission, size: int) -> list[asyncio.Task[Exchange]]:
+    tasks = [asyncio.create_task(exchanged(app, scope_of())) for _ in range(size)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_more_than_may_be_in_flight_are_refused_at_once_and_told_when_to_return() -> None:
+    gate = Gate()
+    app = Admission(gate, max_in_flight=2)
+    inside = await crowd(app, 2)
+
+    refused = await exchanged(app, scope_of())
+
+    assert refused.status == 503
+    assert refused.headers["retry-after"] == "1"
+    assert "connection" not in refused.headers
+    assert json.loads(refused.sent[1]["body"])["code"] == "overloaded"
+    gate.opened.set()
+    assert {(await task).status for task in inside} == {200}
+    assert (await exchanged(app, scope_of())).status == 200
+
+
+async def test_who_fails_or_is_cancelled_leaves_no_place_taken() -> None:
+    gate = Gate()
+    app = Admission(gate, max_in_flight=1)
+    (inside,) = await crowd(app, 1)
+    inside.cancel()
+    await asyncio.wait({inside})
+    gate.opened.set()
+
+    assert (await exchanged(app, scope_of())).status == 200
+
+
+async def test_sockets_are_not_counted() -> None:
+    gate = Gate()
+    app = Admission(gate, max_in_flight=1)
+    sockets = [asyncio.create_task(exchanged(app, scope_of("websocket"))) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    assert gate.entered == 3
+    gate.opened.set()
+    await asyncio.gather(*sockets)
+
+
+async def test_refusals_are_one_line_together_and_none_of_their_own(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LOG_INTERVAL_SECONDS", 0.1)
+    gate = Gate()
+    app = RequestLog(Admission(gate, max_in_flight=1))
+    inside = asyncio.create_task(exchanged(app, scope_of()))
+    await asyncio.sleep(0)
+    for _ in range(100):
+        assert (await exchanged(app, scope_of())).status == 503
+    await asyncio.sleep(0.2)
+
+    assert log == ["Overloaded: 100 requests refused in 0.1 s."]
+    gate.opened.set()
+    await inside
+    assert log[1:] == ["GET / 200"]

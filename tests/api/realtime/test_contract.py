@@ -1,0 +1,142 @@
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+from pydantic import TypeAdapter
+
+from platform_api.errors import ValidationFailed
+from platform_api.operation import OperationInvalid
+from platform_api.realtime.contract import Contract, message_id
+from platform_api.realtime.encoder import EventEncoder, EventUndeclared, event_message
+from platform_api.realtime.message import Message
+from platform_api.realtime.messages import ClientMessage, Reply, Subscribe
+from platform_api.realtime.topic import own_topic
+from platform_domain.event_bus import Delivery, Position
+from platform_domain.events import Event, TopicName
+from platform_domain.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    type = "moved"
+    id: UUID
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone(Event):
+    type = "gone"
+    id: UUID
+
+
+class Move(ClientMessage):
+    type: Literal["move"]
+    by: int
+
+
+class MoveDone(Reply):
+    type: Literal["move_done"] = "move_done"
+    by: int
+
+
+async def move(*, message: Move, caller: Identity) -> MoveDone:
+    return MoveDone(by=message.by)
+
+
+def contract() -> Contract:
+    return Contract([own_topic(Moved, Gone)], [Message(move)], EventEncoder())
+
+
+def test_a_message_is_what_its_type_says() -> None:
+    assert contract().parse('{"type":"move","by":3}') == Move(type="move", by=3)
+    assert contract().parse('{"type":"subscribe","topic":"a","id":"1"}') == Subscribe(
+        type="subscribe", topic="a", id="1"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"type":"hunter2"}',
+        '{"type":"move","by":"3"}',
+        '{"type":"move"}',
+        '{"type":"move","by":3,"more":1}',
+        '{"type":"subscribe","topic":""}',
+        '{"type":"ping","id":7}',
+        '{"type":"ping","id":"' + "x" * 65 + '"}',
+        "[" * 1000,
+        b'{"type":"ping"}',
+    ],
+)
+def test_what_is_no_message_is_refused_without_repeating_it(text: str | bytes) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        contract().parse(text)
+
+    errors: Any = caught.value.details["errors"]
+    assert all(set(error) == {"path", "message", "code"} for error in errors)
+    assert "hunter2" not in str(errors)
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [('{"id":"7"}', "7"), ('{"id":7}', None), ("[]", None), ("x", None), (b"\xff", None)],
+)
+def test_the_id_of_a_wrong_message_is_found_where_there_is_one(
+    text: str | bytes, id: str | None
+) -> None:
+    assert message_id(text) == id
+
+
+def test_an_event_is_written_as_the_published_union_reads_it() -> None:
+    encoder = EventEncoder()
+    declared = Contract([own_topic(Moved, Gone)], [Message(move)], encoder)
+    data = encoder.encode(Moved(UUID(int=7), 3))
+    text = event_message(Delivery(TopicName("user:alice"), Position("e", 1), data)).json
+
+    message = TypeAdapter(declared.server_message).validate_json(text)
+
+    assert json.loads(text)["data"] == {"type": "moved", "id": str(UUID(int=7)), "by": 3}
+    assert message.data.by == 3
+    with pytest.raises(ValueError, match="type"):
+        TypeAdapter(declared.server_message).validate_json(text.replace('"moved"', '"other"'))
+
+
+def test_an_event_that_nobody_declared_cannot_be_published() -> None:
+    encoder = EventEncoder()
+    Contract([own_topic(Gone)], [], encoder)
+
+    with pytest.raises(EventUndeclared, match="Moved"):
+        encoder.encode(Moved(UUID(int=7), 3))
+
+
+async def untyped(*, message) -> None: ...  # type: ignore[no-untyped-def]
+
+
+async def no_message(*, message: int) -> None: ...
+
+
+async def odd_parameter(*, message: Move, request: int) -> None: ...
+
+
+async def odd_caller(*, message: Move, caller: str) -> None: ...
+
+
+async def odd_reply(*, message: Move) -> int:
+    return 1
+
+
+@pytest.mark.parametrize("handler", [untyped, no_message, odd_parameter, odd_caller, odd_reply])
+def test_a_handler_that_cannot_be_served_fails_at_start_up(handler: Any) -> None:
+    with pytest.raises(OperationInvalid):
+        Contract([], [Message(handler)], EventEncoder())
+
+
+def test_two_handlers_of_one_message_fail_at_start_up() -> None:
+    with pytest.raises(OperationInvalid, match="Move is handled twice"):
+        Contract([], [Message(move), Message(move)], EventEncoder())

@@ -1,0 +1,169 @@
+import asyncio
+
+import pytest
+
+from platform_api.realtime import session as session_module
+from platform_api.realtime.close_codes import CloseCode
+from platform_api.realtime.messages import Pong
+from platform_api.realtime.outbox import MAX_MESSAGES
+from platform_api.realtime.session import INBOX_MESSAGES, Incoming, Session
+from tests.api.realtime.peers import Peer, session_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def echo(session: Session, incoming: Incoming) -> None:
+    session.tell(Pong(id=str(incoming)))
+
+
+def ignore(session: Session) -> None: ...
+
+
+def tasks() -> set[str]:
+    return {task.get_name() for task in asyncio.all_tasks() if "socket" in task.get_name()}
+
+
+async def test_a_message_is_handled_and_the_answer_written() -> None:
+    peer = Peer()
+    session = session_of(peer)
+    running = asyncio.create_task(session.run(echo, ignore))
+
+    peer.says("1")
+    while not peer.heard:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    peer.leaves()
+    await running
+
+    assert [message["id"] for message in peer.heard] == ["1"]
+    assert session.close_code == 1001
+    assert not tasks()
+
+
+async def test_a_close_is_written_after_what_waits() -> None:
+    peer = Peer()
+    session = session_of(peer)
+    session.tell(Pong(id="last"))
+    session.close(CloseCode.SERVICE_RESTART)
+
+    await session.run(echo, ignore)
+
+    assert [message["id"] for message in peer.heard] == ["last"]
+    assert peer.close_code == CloseCode.SERVICE_RESTART
+
+
+async def test_the_first_reason_to_close_counts() -> None:
+    peer = Peer()
+    session = session_of(peer)
+    session.close(CloseCode.SERVICE_RESTART)
+    session.close(CloseCode.INTERNAL_ERROR)
+
+    await session.run(echo, ignore)
+
+    assert peer.close_code == CloseCode.SERVICE_RESTART
+
+
+async def test_a_peer_that_reads_too_slowly_is_closed_and_the_rest_discarded() -> None:
+    peer = Peer()
+    peer.reads.clear()
+    session = session_of(peer)
+    running = asyncio.create_task(session.run(echo, ignore))
+    await asyncio.sleep(0)
+    for number in range(MAX_MESSAGES + 2):
+        session.tell(Pong(id=str(number)))
+        await asyncio.sleep(0)
+
+    peer.reads.set()
+    await running
+
+    assert peer.close_code == CloseCode.SLOW_CONSUMER
+    assert len(peer.heard) < MAX_MESSAGES
+
+
+async def test_a_write_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "SEND_SECONDS", 0.01)
+    monkeypatch.setattr(session_module, "GOODBYE_SECONDS", 0.01)
+    peer = Peer()
+    peer.reads.clear()
+    session = session_of(peer)
+    session.tell(Pong())
+
+    await asyncio.wait_for(session.run(echo, ignore), 5)
+
+    assert session.close_code == CloseCode.SLOW_CONSUMER
+    assert not tasks()
+
+
+async def test_a_handler_that_takes_long_does_not_hide_that_the_peer_left() -> None:
+    peer = Peer()
+    handling = asyncio.Event()
+
+    async def forever(session: Session, incoming: Incoming) -> None:
+        handling.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(session_of(peer).run(forever, ignore))
+    peer.says("1")
+    await handling.wait()
+    peer.leaves()
+
+    await asyncio.wait_for(running, 5)
+    assert not tasks()
+
+
+async def test_messages_that_come_too_fast_are_refused_one_by_one() -> None:
+    peer = Peer()
+    refused = 0
+
+    def count(session: Session) -> None:
+        nonlocal refused
+        refused += 1
+
+    async def forever(session: Session, incoming: Incoming) -> None:
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(session_of(peer).run(forever, count))
+    await asyncio.sleep(0)
+    for _ in range(INBOX_MESSAGES + 4):
+        peer.says("x")
+    await asyncio.sleep(0.05)
+    peer.leaves()
+    await running
+
+    assert refused in (3, 4), "one may be in the handler's hands already"
+
+
+async def test_a_bug_in_the_machinery_ends_the_session_and_is_raised() -> None:
+    peer = Peer()
+
+    async def bug(session: Session, incoming: Incoming) -> None:
+        raise ValueError("bug")
+
+    running = asyncio.create_task(session_of(peer).run(bug, ignore))
+    peer.says("1")
+
+    with pytest.raises(ValueError, match="bug"):
+        await running
+    assert not tasks()
+
+
+async def test_a_session_that_is_cancelled_leaves_no_task() -> None:
+    session = session_of(Peer())
+    running = asyncio.create_task(session.run(echo, ignore))
+    await asyncio.sleep(0)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    await asyncio.wait_for(session.ended(), 1)
+    assert not tasks()
+
+
+async def test_a_peer_that_sends_faster_than_allowed_is_closed() -> None:
+    peer = Peer()
+    running = asyncio.create_task(session_of(peer, per_second=2).run(echo, ignore))
+    for _ in range(8):
+        peer.says("x")
+
+    await asyncio.wait_for(running, 5)
+
+    assert peer.close_code == CloseCode.TOO_MANY_MESSAGES

@@ -1,0 +1,146 @@
+"""What the hardening takes for granted about Hypercorn, h11 and wsproto.
+
+When this fails, a version or something we override has changed: docs/hypercorn.md says what to do.
+"""
+
+import inspect
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
+
+import pytest
+from h11._receivebuffer import ReceiveBuffer
+from hypercorn.asyncio import task_group, tcp_server
+from hypercorn.protocol import h11 as http1
+from hypercorn.protocol import ws_stream
+
+from platform_api.server.hardening import install
+from platform_api.server.hardening.app_queue import UnblockedTaskGroup
+from platform_api.server.hardening.close_code import RememberingConnection
+from platform_api.server.hardening.message_limit import MessageBuffer
+from platform_api.server.hardening.refused_upgrade import StrictHandshake
+from platform_api.server.hardening.strict_http import StrictConnection
+
+OURS = (
+    install.HardenedConnection,
+    install.HardenedHttp,
+    install.HardenedWebSocket,
+    MessageBuffer,
+    RememberingConnection,
+    StrictConnection,
+    StrictHandshake,
+    UnblockedTaskGroup,
+)
+STREAM = "context task_group ssl client server send"
+
+# What we override, and with which parameters it is called.
+OVERRIDDEN = {
+    "h11._connection.Connection.__init__": "our_role max_incomplete_event_size",
+    "h11._connection.Connection._extract_next_receive_event": "",
+    "hypercorn.asyncio.task_group.TaskGroup.spawn_app": "app config scope send",
+    "hypercorn.asyncio.tcp_server.TCPServer._close": "",
+    "hypercorn.asyncio.tcp_server.TCPServer._idle_timeout": "",
+    "hypercorn.asyncio.tcp_server.TCPServer._read_data": "",
+    "hypercorn.asyncio.tcp_server.TCPServer.protocol_send": "event",
+    "hypercorn.asyncio.tcp_server.TCPServer.run": "",
+    "hypercorn.protocol.h11.H11Protocol.__init__": (
+        "app config context task_group connection_state ssl client server send"
+    ),
+    "hypercorn.protocol.h11.H11Protocol._check_protocol": "event",
+    "hypercorn.protocol.h11.H11Protocol.handle": "event",
+    "hypercorn.protocol.ws_stream.Handshake.is_valid": "",
+    "hypercorn.protocol.ws_stream.WSStream.__init__": f"app config {STREAM} stream_id",
+    "hypercorn.protocol.ws_stream.WSStream._accept": "message",
+    "hypercorn.protocol.ws_stream.WSStream._handle_events": "",
+    "hypercorn.protocol.ws_stream.WSStream._send_error_response": "status_code",
+    "hypercorn.protocol.ws_stream.WSStream._send_pings": "",
+    "hypercorn.protocol.ws_stream.WSStream.app_send": "message",
+    "hypercorn.protocol.ws_stream.WSStream.handle": "event",
+    "hypercorn.protocol.ws_stream.WebsocketBuffer.clear": "",
+    "hypercorn.protocol.ws_stream.WebsocketBuffer.extend": "event",
+    "wsproto.connection.Connection.events": "",
+    "wsproto.connection.Connection.send": "event",
+}
+
+# What we call or set without overriding it.
+USED = (
+    (ReceiveBuffer, "maybe_extract_at_most"),
+    (http1.H11Protocol, "_close_stream"),
+    (task_group, "_handle"),
+    (task_group.TaskGroup, "spawn"),
+    (tcp_server.TCPServer, "_initiate_server_close"),
+    (ws_stream.WSStream, "_send_wsproto_event"),
+)
+
+
+@pytest.mark.parametrize(
+    ("package", "known"), [("hypercorn", "0.18.0"), ("h11", "0.16.0"), ("wsproto", "1.3.2")]
+)
+def test_the_versions_are_those_that_were_measured(package: str, known: str) -> None:
+    assert version(package) == known
+
+
+def test_what_we_override_is_called_as_before() -> None:
+    assert dict(overridden()) == OVERRIDDEN
+
+
+def overridden() -> Iterator[tuple[str, str]]:
+    for ours in OURS:
+        for base in ours.__mro__:
+            if not base.__module__.startswith("platform_api"):
+                yield from (found for name in own_names(ours) if (found := called(base, name)))
+
+
+def own_names(ours: type) -> set[str]:
+    """Return the names of the functions that we define in the class and our own bases of it."""
+    bases = [base for base in ours.__mro__ if base.__module__.startswith("platform_api")]
+    return {name for base in bases for name, value in vars(base).items() if is_function(value)}
+
+
+def is_function(value: object) -> bool:
+    return inspect.isfunction(value)
+
+
+def called(base: type, name: str) -> tuple[str, str] | None:
+    if base is object or not is_function(vars(base).get(name)):
+        return None
+    _, *parameters = inspect.signature(vars(base)[name]).parameters
+    return f"{base.__module__}.{base.__qualname__}.{name}", " ".join(parameters)
+
+
+@pytest.mark.parametrize(("owner", "name"), USED)
+def test_what_we_use_is_there(owner: object, name: str) -> None:
+    assert callable(getattr(owner, name))
+
+
+@pytest.mark.parametrize(("module", "name", "ours"), install.REPLACED)
+def test_what_we_replace_is_what_the_module_looks_up(
+    module: ModuleType, name: str, ours: object
+) -> None:
+    original = getattr(fresh(module), name)
+
+    if isinstance(ours, type):
+        assert original.__qualname__ in {base.__qualname__ for base in ours.__mro__}
+    else:
+        assert original.pattern == (
+            rb"(?P<chunk_size>([0-9A-Fa-f]){1,20})(?P<chunk_ext>;.*)?[ \t]*\r\n"
+        )
+
+
+def fresh(module: ModuleType) -> ModuleType:
+    """Return the module as it is imported, before anything is replaced in it."""
+    spec = find_spec(module.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    again = module_from_spec(spec)
+    spec.loader.exec_module(again)
+    return again
+
+
+def test_installing_twice_changes_nothing() -> None:
+    install.install()
+    once = [getattr(module, name) for module, name, _ in install.REPLACED]
+    install.install()
+
+    assert [getattr(module, name) for module, name, _ in install.REPLACED] == once

@@ -1,0 +1,102 @@
+"""The public application over fakes, on a real server: `python -m tests.e2e.limits.program '{}'`."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from platform_api.app import create_admin_app
+from platform_api.operation import Operation
+from platform_api.schema import Input, Output
+from platform_api.server.runner import Server
+from platform_config import HttpSettings, ServerSettings, Settings, ShutdownSettings
+from platform_infrastructure.logging import configure
+from tests.api.conftest import World
+
+LARGE_BODY = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """`work` is the processor's time for one request of `/work`, in seconds."""
+
+    work: float = 0.0
+    http: dict[str, Any] = field(default_factory=dict)
+
+
+class Told(Input):
+    text: str
+
+
+class Size(Output):
+    size: int
+
+
+class Ways:
+    """Each operation is a way a handler may behave. `work` is in seconds."""
+
+    def __init__(self, work: float) -> None:
+        self._work = work
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation("GET", "/trial/work", self.work),
+            Operation("GET", "/trial/endless", self.endless),
+            Operation("POST", "/trial/read", self.read),
+            Operation("POST", "/trial/large", self.read_much, max_body=LARGE_BODY),
+            Operation("POST", "/trial/unread", self.unread),
+        ]
+
+    async def work(self) -> Size:
+        """Compute before and after others have their turn, as most handlers do."""
+        for _ in range(2):
+            compute(self._work / 2)
+            await asyncio.sleep(0)
+        return Size(size=0)
+
+    async def endless(self) -> Size:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("gave up", flush=True)  # noqa: T201 - the test reads it
+        return Size(size=0)
+
+    async def read(self, *, body: Told) -> Size:
+        return Size(size=len(body.text))
+
+    async def read_much(self, *, body: Told) -> Size:
+        return Size(size=len(body.text))
+
+    async def unread(self) -> Size:
+        return Size(size=0)
+
+
+def compute(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def main() -> None:
+    options = Options(**json.loads(sys.argv[1]))
+    configure("INFO", "json")
+    print(f"Process {os.getpid()}", flush=True)  # noqa: T201 - the test reads it
+    world = World(settings=Settings(http=HttpSettings(**options.http)))
+    world.trial.given = Ways(options.work).operations()
+    server = Server(
+        public=world.app(),
+        admin=create_admin_app(world.readings),
+        settings=ServerSettings(port=0, admin_port=0),
+        shutdown=ShutdownSettings(),
+        lifecycle=world.lifecycle,
+        resources=nullcontext(),
+    )
+    sys.exit(server.run())
+
+
+if __name__ == "__main__":
+    main()
