@@ -17,7 +17,10 @@ from platform_api.reload import package_folders
 from tests.e2e.serve import COMMANDS, spawn
 from tests.processes import Program
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals."),
+]
 
 BROKEN = "LOG_LEVEL=LOUD\n"
 MENDED = "LOG_LEVEL=INFO\n"

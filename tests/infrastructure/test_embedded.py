@@ -20,6 +20,8 @@ import pytest
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from platform_infrastructure.postgres.embedded_lock import FolderLock, alive
 
+pytestmark = pytest.mark.slow
+
 AS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and accounts of POSIX")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc")

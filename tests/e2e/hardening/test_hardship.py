@@ -7,6 +7,8 @@ import pytest
 from tests.e2e.hardening.client import TEXT, frame, reset
 from tests.e2e.hardening.server import Server, eventually, serving
 
+pytestmark = pytest.mark.slow
+
 on_both_loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 ABORTED = [
     b"",
@@ -26,7 +28,6 @@ def log_lines(server: Server) -> list[str]:
     return [line for line in lines if not line.startswith((*SILENT_LINES, "stopped"))]
 
 
-@pytest.mark.slow
 @on_both_loops
 def test_a_thousand_aborts_leave_no_trace(loop: str) -> None:
     with serving(loop=loop, drain_timeout=2) as server:
@@ -44,7 +45,6 @@ def test_a_thousand_aborts_leave_no_trace(loop: str) -> None:
         assert log_lines(server) == []
 
 
-@pytest.mark.slow
 @on_both_loops
 def test_a_flood_of_connections_over_the_descriptors_harms_nobody(loop: str) -> None:
     limits = {"head_timeout": 2.0}

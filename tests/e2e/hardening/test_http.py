@@ -6,6 +6,8 @@ import pytest
 
 from tests.e2e.hardening.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKED = b"POST /show HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

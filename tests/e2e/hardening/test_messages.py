@@ -16,6 +16,8 @@ from tests.e2e.hardening.client import (
 )
 from tests.e2e.hardening.server import serving
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 64 * 1024
 MEBIBYTE = 1024 * 1024
 
@@ -39,9 +41,7 @@ def test_the_limit_counts_bytes_and_not_characters() -> None:
         server.program.wait_for("disconnect 1009")
 
 
-@pytest.mark.parametrize(
-    "size", [64, pytest.param(600, marks=pytest.mark.slow)], ids=["64 MiB", "600 MiB"]
-)
+@pytest.mark.parametrize("size", [64, pytest.param(600)], ids=["64 MiB", "600 MiB"])
 @pytest.mark.parametrize("way", ["fragmented", "whole"])
 def test_a_message_over_the_limit_costs_no_memory_and_ends_only_its_socket(
     size: int, way: str

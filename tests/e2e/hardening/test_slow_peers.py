@@ -6,6 +6,8 @@ import pytest
 
 from tests.e2e.hardening.server import eventually, serving
 
+pytestmark = pytest.mark.slow
+
 PATIENT = {"head_timeout": 1.0, "keep_alive_timeout": 60}
 
 
@@ -74,7 +76,6 @@ def test_a_socket_that_never_reads_is_cut_off(loop: str) -> None:
             eventually(lambda: server.files() <= files, within=2)
 
 
-@pytest.mark.slow
 def test_the_times_of_production_are_kept() -> None:
     with serving() as server:
         files, began = server.files(), time.monotonic()

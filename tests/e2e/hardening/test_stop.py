@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.hardening.client import Client
 from tests.e2e.hardening.server import Server, eventually, serving
 
+pytestmark = pytest.mark.slow
+
 DRAIN = 1.0
 on_both_loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 

@@ -7,6 +7,8 @@ import pytest
 from tests.e2e.hardening.client import TEXT, frame
 from tests.e2e.hardening.server import eventually, serving
 
+pytestmark = pytest.mark.slow
+
 NO_KEYS = ["", "short", "c2l4dGVlbiBieXRlcyBvaw=", "!2l4dGVlbiBieXRlcyBvaw==", "A" * 44]
 
 
@@ -48,7 +50,6 @@ def test_a_client_that_leaves_before_the_answer_is_noticed() -> None:
         server.program.wait_for("disconnect 1006")
 
 
-@pytest.mark.slow
 def test_of_refused_upgrades_nothing_is_left_however_long_they_are_held() -> None:
     with serving() as server, ExitStack() as held:
         files, tasks = server.files(), server.tasks()

@@ -13,6 +13,8 @@ from websockets.sync.client import connect
 from tests.e2e.hardening.client import CLOSE, PING, PONG, TEXT, close_frame, frame
 from tests.e2e.hardening.server import eventually, serving
 
+pytestmark = pytest.mark.slow
+
 HASTY = {"ping_interval": 0.5, "pong_timeout": 1.0}
 SOCKET = (
     "import sys; from websockets.sync.client import connect; print(connect(sys.argv[1]).recv())"

@@ -11,6 +11,8 @@ from tests.e2e.hardening.client import Client
 from tests.e2e.hardening.server import eventually
 from tests.e2e.limits.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 LARGE = 500 * 1024 * 1024
 PIECE = 256 * 1024
 JSON = b"Host: a\r\nX-User-Id: alice\r\nContent-Type: application/json\r\n"
@@ -44,7 +46,6 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("framing", [length(LARGE), CHUNKED])
 @pytest.mark.parametrize("path", ["read", "unread"])
 def test_a_body_of_500_mib_costs_no_memory(framing: bytes, path: str) -> None:
@@ -125,7 +126,6 @@ def test_a_slow_body_is_cut_off_however_regularly_it_trickles() -> None:
         assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", ["read", "unread"])
 def test_a_stop_does_not_wait_for_bodies(path: str) -> None:
     with serving() as server, server.connected() as client:

@@ -75,7 +75,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_an_overloaded_server_does_what_it_can_and_sends_the_rest_away_quickly() -> None:
     async def measure() -> tuple[Period, Period]:
         with serving(work=WORK_SECONDS) as server:

@@ -5,6 +5,8 @@ import pytest
 from tests.e2e.hardening.server import eventually
 from tests.e2e.limits.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 ASK = "X-User-Id: alice"
 
 
@@ -43,7 +45,6 @@ def status_of_work(server: Server) -> int:
         return client.answer().status
 
 
-@pytest.mark.slow
 def test_refusals_are_counted_in_one_line_every_five_seconds() -> None:
     with serving(http={"max_in_flight": 1}) as server:
         with server.connected() as first, server.connected() as second:

@@ -126,9 +126,7 @@ class Trouble:
 
     async def paths(self) -> Paths:
         sessions = self._world.sockets.of_user(UserId("alice"))
-        return Paths(
-            sockets=len(sessions), direct=sum(s._direct is not None for s in sessions)
-        )
+        return Paths(sockets=len(sessions), direct=sum(s._direct is not None for s in sessions))
 
     async def slow(self) -> Slept:
         await self._world.lifecycle.draining.wait()

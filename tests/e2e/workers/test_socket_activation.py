@@ -12,7 +12,10 @@ from tests.e2e.serve import COMMANDS, spawn
 from tests.e2e.workers.processes import NO_SUCH_PATH, wait_until_serving
 from tests.processes import Program
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="There are no descriptors.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="There are no descriptors."),
+]
 
 # What systemd does between fork and exec; LISTEN_PID is the process that becomes the server.
 ACTIVATOR = """
@@ -61,7 +64,6 @@ def test_one_server_takes_the_socket_in_the_place_of_its_port(
         assert "Traceback" not in program.output
 
 
-@pytest.mark.slow
 def test_several_workers_share_the_socket(tmp_path: Path, database_url: str) -> None:
     settings = {"DATABASE_URL": database_url, "PORT": "1"}
     with activated(tmp_path, "--workers", "2", **settings) as (program, port):

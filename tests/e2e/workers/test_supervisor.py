@@ -29,7 +29,10 @@ from tests.e2e.workers.processes import (
 )
 from tests.processes import Program
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Not supported there.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Not supported there."),
+]
 
 
 def status_of(port: int, path: str = NO_SUCH_PATH) -> int:
@@ -60,7 +63,6 @@ def test_both_workers_answer_and_say_who_they_are(tmp_path: Path, database_url: 
         assert "Traceback" not in program.output
 
 
-@pytest.mark.slow
 def test_admin_ports_follow_one_another(tmp_path: Path, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         first = probe.getsockname()[1]
@@ -68,7 +70,6 @@ def test_admin_ports_follow_one_another(tmp_path: Path, database_url: str) -> No
         assert admin_ports(program) == {0: first, 1: first + 1}
 
 
-@pytest.mark.slow
 def test_a_newcomer_needs_no_database_for_several_workers_either(tmp_path: Path) -> None:
     with serving(tmp_path) as program:
         created = [create(program, f"Storyboard {number}").status_code for number in range(8)]
@@ -81,7 +82,6 @@ def test_a_newcomer_needs_no_database_for_several_workers_either(tmp_path: Path)
         assert len(set(migrated)) == len(migrated) > 0
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -126,7 +126,6 @@ def test_a_stop_under_load_answers_what_was_sent_and_ends_cleanly(
     assert clients.outcomes["404"] > 0
 
 
-@pytest.mark.slow
 def test_a_second_signal_kills_all_at_once(tmp_path: Path, fresh_database_url: str) -> None:
     with (
         psycopg.connect(fresh_database_url) as holder,
@@ -151,7 +150,6 @@ def _create_in_vain(program: Program) -> None:
         create(program, "Storyboard")
 
 
-@pytest.mark.slow
 def test_signals_to_the_whole_group_do_not_count_twice(tmp_path: Path, database_url: str) -> None:
     with serving(tmp_path, DATABASE_URL=database_url, SHUTDOWN_DELAY="1.2") as program:
         for pid in pids(program).values():
@@ -202,7 +200,6 @@ def test_a_killed_parent_leaves_nobody_behind(tmp_path: Path, database_url: str)
         assert program.output.count("Drained in") == 2
 
 
-@pytest.mark.slow
 def test_a_reload_under_load_replaces_all_and_fails_no_request(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -224,7 +221,6 @@ def test_a_reload_under_load_replaces_all_and_fails_no_request(
         assert clients.outcomes["404"] > 100
 
 
-@pytest.mark.slow
 def test_a_reload_reads_the_settings_anew_and_stops_at_bad_ones(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -244,7 +240,6 @@ def test_a_reload_reads_the_settings_anew_and_stops_at_bad_ones(
     assert answer.headers["access-control-allow-origin"] == origin["origin"]
 
 
-@pytest.mark.slow
 def test_a_worker_that_ends_again_and_again_is_tried_until_it_stays(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -263,7 +258,6 @@ def test_a_worker_that_ends_again_and_again_is_tried_until_it_stays(
         assert program.exit_code() == 0
 
 
-@pytest.mark.slow
 def test_a_stop_comes_at_once_while_a_worker_waits_for_its_next_start(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -286,7 +280,6 @@ def test_a_stop_during_the_start_is_clean(tmp_path: Path, database_url: str) -> 
         assert "workers serve" not in program.output
 
 
-@pytest.mark.slow
 def test_a_worker_that_does_not_stop_is_killed_and_the_exit_code_says_so(
     tmp_path: Path, database_url: str
 ) -> None:

@@ -18,6 +18,7 @@ from platform_domain.identity import Identity
 
 SEND_SECONDS = 10.0
 GOODBYE_SECONDS = 1.0
+CANCEL_SECONDS = 0.5
 INBOX_MESSAGES = 64
 
 Incoming = str | bytes
@@ -163,8 +164,11 @@ def _content(message: Message) -> Incoming:
 
 
 async def _cancelled(tasks: set[asyncio.Task[object]]) -> None:
+    running = tasks
+    while running:  # A library below a handler may swallow one cancellation.
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
     for task in tasks:
-        task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception):
-            logger.debug("A socket's task ended with {!r}.", result)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.debug("A socket's task ended with {!r}.", error)

@@ -34,6 +34,7 @@ class ValkeyClient:
             url,
             max_connections=MAX_CONNECTIONS,
             timeout=None,
+            socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
         )
         self._client = Valkey(connection_pool=self._pool)
