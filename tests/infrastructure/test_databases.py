@@ -15,6 +15,8 @@ from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.database_desk import AskedDatabases, Desk
 from tests.databases import Databases, NoTestDatabase, empty_tables, engine_answers, start_server
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 
 

@@ -20,7 +20,10 @@ from tests.e2e.server.processes import (
     wait_until_refused,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals.")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals."),
+]
 
 on_both_loops = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 
