@@ -76,3 +76,17 @@ async def test_an_idle_server_sleeps() -> None:
     block(PATIENCE_SECONDS * 2)
 
     assert not lag.is_too_long()
+
+
+def test_a_loop_that_has_ended_is_not_taken_for_one_that_is_busy() -> None:
+    lag = Lag()
+
+    async def ask() -> bool:
+        return lag.is_too_long()
+
+    with asyncio.Runner() as runner:
+        assert not runner.run(ask())
+    block(2 * PATIENCE_SECONDS)
+
+    with asyncio.Runner() as runner:
+        assert not runner.run(ask())

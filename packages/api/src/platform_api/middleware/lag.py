@@ -18,6 +18,7 @@ class Lag:
     """
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._due: float | None = None
         self._since = 0.0
         self._is_late = False
@@ -29,7 +30,9 @@ class Lag:
         self._was_asked = True
         # The loop's own clock stands still while it works (uvloop's does).
         now = time.monotonic()
-        if self._due is None:
+        loop = asyncio.get_running_loop()
+        if self._due is None or loop is not self._loop:  # A loop that has ended beats no more.
+            self._loop = loop
             self._next_beat(now)
             return False
         return now - self._due > (PATIENCE_SECONDS if self._keeps_up else STRICT_SECONDS)
