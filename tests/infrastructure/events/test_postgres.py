@@ -65,6 +65,7 @@ async def test_a_topic_that_was_silent_for_a_month_begins_a_new_epoch(
         listener = Listener(node.bus, NEWS)
         start = await listener.subscribe()
         await node.bus.publish(NEWS, b"1")
+        await listener.hears(1)
         ask(database_url, "UPDATE event_heads SET used_at = now() - interval '31 days'")
 
         await trim(node)

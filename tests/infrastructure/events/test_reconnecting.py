@@ -202,6 +202,26 @@ async def test_a_valkey_that_does_not_answer_holds_nobody_up_for_long(
         await told(node, b"again")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals.")
+async def test_a_subscription_that_was_never_confirmed_does_not_confuse_the_next(
+    database_url: str, other_valkey: TestValkey
+) -> None:
+    async with ValkeySite(database_url, other_valkey.url).node() as node:
+        listener, other = Listener(node.bus, NEWS), Listener(node.bus, TopicName("another"))
+        await other.subscribe()
+        os.kill(other_valkey.pid, signal.SIGSTOP)
+        with pytest.raises(Unavailable):
+            await listener.subscribe()
+        other_valkey.kill()
+        other_valkey.start()
+        await other.until(lambda: other.interruptions > 0)
+
+        await listener.subscribe()
+        await told(node, b"1")
+
+        assert await listener.hears(1) == [b"1"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Sends POSIX signals.")
 @pytest.mark.parametrize("engine", ["postgres", "valkey"])

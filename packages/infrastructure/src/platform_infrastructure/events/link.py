@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from platform_domain.health import Health, HealthCheck, Status
+from platform_infrastructure.postgres.connect import cause
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
@@ -72,8 +73,7 @@ class Link(HealthCheck):
             await asyncio.sleep(self._pause())
 
     def _lost(self, error: Exception) -> None:
-        cause = str(error).partition("\n")[0]
-        problem = f"{cause} ({type(error).__name__})"
+        problem = f"{cause(error)} ({type(error).__name__})"
         if not self._attempts:
             logger.warning("Events do not come in: {}. Connecting again.", problem)
             self._health = Health(Status.DEGRADED, datetime.now(UTC), problem=problem)

@@ -14,6 +14,7 @@ from platform_domain.errors import Unavailable
 from platform_domain.events import TopicName
 from platform_infrastructure.events.outbox import RELAYED_AT_ONCE, Outbox
 from platform_infrastructure.events.valkey_log import ValkeyLog
+from platform_infrastructure.postgres.connect import cause
 
 LOOK_SECONDS = 1.0
 """How long the events of a node that died may wait."""
@@ -55,9 +56,11 @@ class Relay:
             await self._relay_all()
         except Unavailable as error:
             if not self._is_failing:
-                logger.warning("Events wait in the outbox: {}", error)
+                logger.warning("Events wait in the outbox: {}.", cause(error.__cause__ or error))
             self._is_failing = True
         else:
+            if self._is_failing:
+                logger.info("Events in the outbox are told again.")
             self._is_failing = False
 
     async def _relay_all(self) -> None:

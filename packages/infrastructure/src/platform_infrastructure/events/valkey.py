@@ -90,17 +90,19 @@ class ValkeyEventBus(EventEngine):
                 await self._subscriber.subscribe(self._log.channel(topic))
 
     async def _follow(self) -> None:
-        channels = [self._log.channel(topic) for topic in self._feeds.topics]
-        async with self._subscriber.connected(channels):
+        async with self._subscriber.connected():
+            await self._subscriber.ask_for(
+                [self._log.channel(topic) for topic in self._feeds.topics]
+            )
             self._link.connected()
             while True:
-                await self._hear(*await self._subscriber.next())
+                self._hear(*await self._subscriber.next())
 
-    async def _hear(self, channel: str, message: bytes | None) -> None:
+    def _hear(self, channel: str, message: bytes | None) -> None:
         feed = self._feeds.get(self._log.topic(channel))
-        if feed is None:  # The last listener left before the server had confirmed.
-            await self._subscriber.unsubscribe(channel)
-        elif message is not None:
+        if feed is None:
+            return  # It was on its way when the last listener left.
+        if message is not None:
             feed.tell(self._log.delivery(channel, message))
         elif feed.position is not None:
             feed.interrupt()

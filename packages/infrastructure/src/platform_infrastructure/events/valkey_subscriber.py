@@ -23,25 +23,34 @@ class ValkeySubscriber:
         self._client = client
         self._connection: Connection | None = None
         # The server confirms in order, so the first of a channel is the one that is confirmed.
-        self._unconfirmed: defaultdict[str, deque[asyncio.Future[bool]]] = defaultdict(deque)
+        self._unconfirmed: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
 
     @asynccontextmanager
-    async def connected(self, channels: Sequence[str]) -> AsyncIterator[None]:
-        """Connect and ask for `channels`; each is confirmed by `next`."""
+    async def connected(self) -> AsyncIterator[None]:
         async with self._client.connection() as connection:
             self._connection = connection
             try:
-                await self._ask_for(channels)
                 yield
             finally:
                 self._connection = None
-                self._give_up()
+                self._unconfirmed.clear()
 
     async def subscribe(self, channel: str) -> None:
-        """Return when the server has confirmed, which `next` hears."""
-        (confirmed,) = await self._ask_for([channel])
-        if not await confirmed:
-            raise exceptions.ConnectionError("the connection was lost")
+        """Return when the server has confirmed, which `next` hears; when the connection is lost
+        before, never."""
+        (confirmed,) = await self.ask_for([channel])
+        await confirmed
+
+    async def ask_for(self, channels: Sequence[str]) -> list[asyncio.Future[None]]:
+        """Subscribe without waiting; each future ends when its channel was confirmed."""
+        self._require_connection()
+        loop = asyncio.get_running_loop()
+        asked = [loop.create_future() for _ in channels]
+        for channel, confirmed in zip(channels, asked, strict=True):
+            self._unconfirmed[channel].append(confirmed)
+        if channels:
+            await self._send("SUBSCRIBE", *channels)
+        return asked
 
     async def unsubscribe(self, channel: str) -> None:
         await self._send("UNSUBSCRIBE", channel)
@@ -68,16 +77,6 @@ class ValkeySubscriber:
             raise exceptions.TimeoutError("the server is silent")
         return reply
 
-    async def _ask_for(self, channels: Sequence[str]) -> list[asyncio.Future[bool]]:
-        self._require_connection()
-        loop = asyncio.get_running_loop()
-        asked = [loop.create_future() for _ in channels]
-        for channel, confirmed in zip(channels, asked, strict=True):
-            self._unconfirmed[channel].append(confirmed)
-        if channels:
-            await self._send("SUBSCRIBE", *channels)
-        return asked
-
     async def _send(self, *command: str) -> None:
         connection = self._require_connection()
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -91,17 +90,8 @@ class ValkeySubscriber:
 
     def _confirm(self, channel: str) -> None:
         waiting = self._unconfirmed[channel]
-        _answer(waiting.popleft(), True)
+        confirmed = waiting.popleft()
+        if not confirmed.done():  # Whoever asked may not have waited.
+            confirmed.set_result(None)
         if not waiting:
             del self._unconfirmed[channel]
-
-    def _give_up(self) -> None:
-        for waiting in self._unconfirmed.values():
-            for confirmed in waiting:
-                _answer(confirmed, False)
-        self._unconfirmed.clear()
-
-
-def _answer(confirmed: asyncio.Future[bool], answer: bool) -> None:
-    if not confirmed.done():  # Whoever asked may not have waited.
-        confirmed.set_result(answer)
