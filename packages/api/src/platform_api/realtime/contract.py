@@ -62,11 +62,6 @@ class Contract:
         )
         self._client: TypeAdapter[ClientMessage] = TypeAdapter(self.client_message)
 
-    @property
-    def schemas(self) -> dict[str, Any]:
-        """Return the two unions by the names that the published document gives them."""
-        return {"ClientMessage": self.client_message, "ServerMessage": self.server_message}
-
     def parse(self, text: str | bytes) -> ClientMessage:
         """Return the message in `text`. Raises `ValidationFailed`."""
         if isinstance(text, bytes):
