@@ -6,28 +6,38 @@ from collections.abc import Callable, Coroutine, Hashable
 
 now = time.perf_counter
 
+Key = tuple[Hashable, Hashable]
 Act = Callable[[int], Coroutine[object, object, None]]
 
 
 class Latencies:
-    """Everything that is waited for, and the seconds from due to arrival of what has come."""
+    """Everything that is waited for, and the seconds from due to arrival of what has come.
+
+    A key says of what it is, and then which.
+    """
 
     def __init__(self) -> None:
         self.arrived: list[float] = []
-        self._due: dict[Hashable, float] = {}
+        self._due: dict[Key, float] = {}
         self._settled = asyncio.Event()
 
     @property
     def missing(self) -> int:
         return len(self._due)
 
-    def expect(self, key: Hashable, due: float) -> None:
+    def expect(self, key: Key, due: float) -> None:
         self._due[key] = due
         self._settled.clear()
 
-    def arrive(self, key: Hashable) -> None:
+    def arrive(self, key: Key) -> None:
         """Raises KeyError for what nobody waits for, such as a second answer."""
         self.arrived.append(now() - self._due.pop(key))
+        if not self._due:
+            self._settled.set()
+
+    def forget(self, of: Hashable) -> None:
+        """Wait for nothing more of what is gone."""
+        self._due = {key: due for key, due in self._due.items() if key[0] != of}
         if not self._due:
             self._settled.set()
 

@@ -34,9 +34,9 @@ async def reads(server: Server, load: OpenLoop) -> Report:
         path = await http.create_project(USER)
 
         async def read(number: int) -> None:
-            latencies.expect(number, load.due(number))
+            latencies.expect((USER, number), load.due(number))
             if await http.succeeds("GET", path, user=USER):
-                latencies.arrive(number)
+                latencies.arrive((USER, number))
 
         for _ in range(WARM_UP):
             await http.succeeds("GET", path, user=USER)

@@ -29,10 +29,10 @@ class Report:
                 f"  arrived      {len(arrived)}, missing {self.latencies.missing}",
                 f"  failed       {_counts(self.failures)}",
                 f"  rate         {len(arrived) / self.seconds:.1f}/s",
-                f"  latency      {_milliseconds(arrived)}",
-                f"  client late  {_milliseconds(self.load.late)}",
+                f"  latency      {milliseconds(arrived)}",
+                f"  client late  {milliseconds(self.load.late)}",
                 f"  server CPU   {100 * cpu / self.seconds:.0f} % of a core",
-                f"  server RSS   {_mebibytes(self.before)} before, {_mebibytes(self.after)} after",
+                f"  server RSS   {self.before.mebibytes} before, {self.after.mebibytes} after",
                 f"  machine      load {self.before.load:.1f} before, {self.after.load:.1f} after",
             )
         )
@@ -42,19 +42,15 @@ def _counts(failures: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {kind}" for kind, count in failures.items()) or "nothing"
 
 
-def _mebibytes(usage: Usage) -> str:
-    return f"{usage.memory / 2**20:.0f} MiB"
-
-
-def _milliseconds(seconds: Sequence[float]) -> str:
+def milliseconds(seconds: Sequence[float]) -> str:
     if not seconds:
         return "nothing"
     ordered = sorted(seconds)
-    shown = {f"p{percent}": _percentile(ordered, percent) for percent in (50, 95, 99)}
+    shown = {f"p{percent}": percentile(ordered, percent) for percent in (50, 95, 99)}
     shown["max"] = ordered[-1]
     return ", ".join(f"{name} {1000 * value:.2f} ms" for name, value in shown.items())
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float:
+def percentile(ordered: Sequence[float], percent: int) -> float:
     """Return the smallest value that `percent` of all are not above (nearest rank)."""
     return ordered[-(-len(ordered) * percent // 100) - 1]

@@ -1,28 +1,24 @@
 """What goes over the WebSockets, and how an arrival is known to be the one that was due."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import orjson
-from websockets.asyncio.client import ClientConnection
 
 from benchmarks.http_client import PATIENCE_SECONDS, HttpClient
+from benchmarks.lines import Lines
 from benchmarks.open_loop import Latencies
-
-Message = Mapping[str, Any]
 
 
 class Traffic(Protocol):
-    """`senders` take turns at sending. `received` gets the number of the socket it came on."""
+    """`senders` take turns at sending."""
 
     title: str
     senders: int
+    lines: Lines
     latencies: Latencies
 
     async def send(self, number: int, due: float) -> None: ...
-
-    def received(self, socket: int, message: Message) -> None: ...
 
 
 class Pings:
@@ -30,19 +26,31 @@ class Pings:
 
     title = "pings"
 
-    def __init__(self, sockets: Sequence[ClientConnection]) -> None:
-        self.senders = len(sockets)
+    def __init__(self, port: int, users: Sequence[str]) -> None:
+        self.senders = len(users)
         self.latencies = Latencies()
-        self._sockets = sockets
+        self.lines = Lines(port, users, self._received)
+
+    @classmethod
+    async def prepared(cls, port: int, users: Sequence[str]) -> Self:
+        pings = cls(port, users)
+        await pings.lines.open()
+        return pings
 
     async def send(self, number: int, due: float) -> None:
-        self.latencies.expect(str(number), due)
-        ping = orjson.dumps({"type": "ping", "id": str(number)})
-        await self._sockets[number % self.senders].send(ping, text=True)
+        line = number % self.senders
+        if self.lines.tell(line, type="ping", id=str(number)):
+            self.latencies.expect((line, str(number)), due)
 
-    def received(self, socket: int, message: Message) -> None:
-        if message["type"] == "pong":
-            self.latencies.arrive(message["id"])
+    async def reset(self, line: int) -> None:
+        """Break a line; what it waits for will not come any more."""
+        self.latencies.forget(line)
+        await self.lines.reset(line)
+
+    def _received(self, line: int, message: bytes) -> None:
+        said = orjson.loads(message)
+        if said["type"] == "pong":
+            self.latencies.arrive((line, said["id"]))
 
 
 class Events:
@@ -50,45 +58,48 @@ class Events:
 
     title = "events after a rename"
 
-    def __init__(self, http: HttpClient, projects: Mapping[str, str], users: Sequence[str]) -> None:
+    def __init__(
+        self, port: int, http: HttpClient, projects: Mapping[str, str], users: Sequence[str]
+    ) -> None:
         """`projects` are paths by user, `users` those of the sockets."""
         self.senders = len(projects)
         self.latencies = Latencies()
+        self.lines = Lines(port, users, self._received)
         self._http = http
         self._projects = list(projects.items())
-        self._sockets_of = {
-            user: [number for number, other in enumerate(users) if other == user]
-            for user in projects
+        self._lines_of = {
+            user: [line for line, other in enumerate(users) if other == user] for user in projects
         }
 
     @classmethod
-    async def prepared(
-        cls, http: HttpClient, sockets: Sequence[ClientConnection], users: Sequence[str]
-    ) -> Self:
+    async def prepared(cls, port: int, http: HttpClient, users: Sequence[str]) -> Self:
         """Create the projects, then subscribe every socket to its user's events."""
         projects = {user: await http.create_project(user) for user in dict.fromkeys(users)}
-        for socket, user in zip(sockets, users, strict=True):
-            await _subscribe(socket, f"user:{user}")
-        return cls(http, projects, users)
+        events = cls(port, http, projects, users)
+        await events.lines.open()
+        await events.subscribe(users)
+        return events
+
+    async def subscribe(self, users: Sequence[str]) -> None:
+        """Raises TimeoutError when a socket is not subscribed."""
+        for line, user in enumerate(users):
+            self.latencies.expect(("subscribed", line), 0)
+            self.lines.tell(line, type="subscribe", topic=f"user:{user}")
+        await self.latencies.settle(PATIENCE_SECONDS)
+        if self.latencies.missing:
+            raise TimeoutError("Not every socket could be subscribed.")
+        self.latencies.arrived.clear()
 
     async def send(self, number: int, due: float) -> None:
         user, path = self._projects[number % self.senders]
         name = f"Storyboard {number}"
-        for socket in self._sockets_of[user]:
-            self.latencies.expect((socket, name), due)
+        for line in self._lines_of[user]:
+            self.latencies.expect((line, name), due)
         await self._http.succeeds("PATCH", path, user=user, body={"name": name})
 
-    def received(self, socket: int, message: Message) -> None:
-        if message["type"] == "event":
-            self.latencies.arrive((socket, message["data"]["name"]))
-
-
-async def _subscribe(socket: ClientConnection, topic: str) -> None:
-    """Raises RuntimeError when the server answers otherwise, TimeoutError when not at all."""
-    await socket.send(orjson.dumps({"type": "subscribe", "topic": topic}), text=True)
-    answer = {"type": "welcome"}
-    while answer["type"] == "welcome":
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            answer = orjson.loads(await socket.recv())
-    if answer["type"] != "subscribed":
-        raise RuntimeError(f"{topic} cannot be subscribed: {answer}")
+    def _received(self, line: int, message: bytes) -> None:
+        said = orjson.loads(message)
+        if said["type"] == "event":
+            self.latencies.arrive((line, said["data"]["name"]))
+        elif said["type"] == "subscribed":
+            self.latencies.arrive(("subscribed", line))

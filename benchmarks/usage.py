@@ -27,3 +27,7 @@ class Usage:
             memory=pages * os.sysconf("SC_PAGE_SIZE"),
             load=os.getloadavg()[0],
         )
+
+    @property
+    def mebibytes(self) -> str:
+        return f"{self.memory / 2**20:.0f} MiB"

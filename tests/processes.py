@@ -31,6 +31,10 @@ class Program:
         self._lines.put(None)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         return "\n".join(self.seen)
 

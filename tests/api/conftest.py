@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from platform_api.app import create_app
 from platform_api.authenticators import DevelopmentAuthenticator
+from platform_api.capacity import Capacity
 from platform_api.contract.openapi import openapi
 from platform_api.feature import Feature, messages_of, operations_of, topics_of
 from platform_api.features.projects import ProjectsFeature
@@ -20,6 +21,7 @@ from platform_api.realtime.contract import Contract
 from platform_api.realtime.encoder import EncodedEvents, EventEncoder
 from platform_api.realtime.endpoint import Realtime
 from platform_api.realtime.message import Message
+from platform_api.realtime.presence import Rooms
 from platform_api.realtime.sockets import Sockets
 from platform_api.realtime.subscriptions import Subscriptions
 from platform_api.realtime.topic import Topic
@@ -28,6 +30,7 @@ from platform_config import CorsSettings, HttpSettings, Settings
 from platform_domain.idempotency import IdempotencyKeys
 from platform_domain.identity import Authenticator
 from platform_infrastructure.events.memory import MemoryEventBus
+from platform_infrastructure.presence.memory import MemoryPresence
 from tests.fakes import (
     ImmediateUnitOfWork,
     InMemoryIdempotencyKeys,
@@ -86,6 +89,14 @@ class World:
     def subscriptions(self) -> Subscriptions:
         return Subscriptions(self.bus, self.sockets)
 
+    @cached_property
+    def rooms(self) -> Rooms:
+        return Rooms(MemoryPresence(), self.bus, self.sockets)
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        return Capacity(self.settings.http.max_in_flight)
+
     @property
     def readings(self) -> Readings:
         return Readings(self.lifecycle, [self.database])
@@ -102,6 +113,7 @@ class World:
             contract,
             self.sockets,
             self.subscriptions,
+            self.rooms,
             self.authenticator,
             self.settings.cors.origins,
         )
@@ -109,6 +121,7 @@ class World:
             self.settings,
             self.lifecycle,
             self.readings,
+            self.capacity,
             features,
             self.authenticator,
             Once(self.keys, ImmediateUnitOfWork()),

@@ -3,12 +3,14 @@
 When this fails, a version or something we override has changed: docs/hypercorn.md says what to do.
 """
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 
+import h11
 import pytest
 from h11._receivebuffer import ReceiveBuffer
 from hypercorn.asyncio import task_group, tcp_server
@@ -39,6 +41,9 @@ OVERRIDDEN = {
     "h11._connection.Connection.__init__": "our_role max_incomplete_event_size",
     "h11._connection.Connection._extract_next_receive_event": "",
     "hypercorn.asyncio.task_group.TaskGroup.spawn_app": "app config scope send",
+    "hypercorn.asyncio.tcp_server.TCPServer.__init__": (
+        "app loop config context state reader writer"
+    ),
     "hypercorn.asyncio.tcp_server.TCPServer._close": "",
     "hypercorn.asyncio.tcp_server.TCPServer._idle_timeout": "",
     "hypercorn.asyncio.tcp_server.TCPServer._read_data": "",
@@ -47,8 +52,11 @@ OVERRIDDEN = {
     "hypercorn.protocol.h11.H11Protocol.__init__": (
         "app config context task_group connection_state ssl client server send"
     ),
+    "hypercorn.protocol.h11.H11Protocol._create_stream": "request",
     "hypercorn.protocol.h11.H11Protocol._check_protocol": "event",
     "hypercorn.protocol.h11.H11Protocol.handle": "event",
+    "hypercorn.protocol.h11.H11Protocol.stream_send": "event",
+    "hypercorn.protocol.ws_stream.Handshake.__init__": "headers http_version",
     "hypercorn.protocol.ws_stream.Handshake.is_valid": "",
     "hypercorn.protocol.ws_stream.WSStream.__init__": f"app config {STREAM} stream_id",
     "hypercorn.protocol.ws_stream.WSStream._accept": "message",
@@ -65,8 +73,10 @@ OVERRIDDEN = {
 
 # What we call or set without overriding it.
 USED = (
+    (asyncio.StreamReader, "feed_data"),
     (ReceiveBuffer, "maybe_extract_at_most"),
     (http1.H11Protocol, "_close_stream"),
+    (http1.H11Protocol, "_send_h11_event"),
     (task_group, "_handle"),
     (task_group.TaskGroup, "spawn"),
     (tcp_server.TCPServer, "_initiate_server_close"),
@@ -112,6 +122,20 @@ def called(base: type, name: str) -> tuple[str, str] | None:
 @pytest.mark.parametrize(("owner", "name"), USED)
 def test_what_we_use_is_there(owner: object, name: str) -> None:
     assert callable(getattr(owner, name))
+
+
+def test_the_parser_says_that_a_client_waits_for_a_100_and_hypercorn_asks_it() -> None:
+    parser = h11.Connection(h11.SERVER)
+    parser.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")
+    parser.next_event()
+
+    assert parser.client_is_waiting_for_100_continue
+    assert "they_are_waiting_for_100_continue" in inspect.getsource(http1.H11Protocol)
+
+
+def test_bytes_come_in_where_they_may_be_answered_at_once() -> None:
+    assert "reader.feed_data(data)" in inspect.getsource(asyncio.StreamReaderProtocol.data_received)
+    assert "self._buffer" in inspect.getsource(asyncio.StreamReader.feed_data)
 
 
 @pytest.mark.parametrize(("module", "name", "ours"), install.REPLACED)

@@ -78,6 +78,24 @@ def test_the_orchestrator_must_wait_longer_than_the_watchdog() -> None:
     assert "SHUTDOWN_REQUESTS_TIMEOUT" in problem.fix
 
 
+def test_a_parent_of_workers_takes_longer_to_stop_than_one_of_them() -> None:
+    longest = ShutdownSettings().parent_watchdog
+    several = {"SHUTDOWN_ORCHESTRATOR_PERIOD": f"{longest:g}", "WORKERS": "2"}
+
+    assert longest > ShutdownSettings().worker_timeout > ShutdownSettings().watchdog
+    assert f"more than the {longest:g} seconds" in only_problem(several).expected
+    load({**several, "WORKERS": "1"}, None)
+    load({**several, "SHUTDOWN_ORCHESTRATOR_PERIOD": f"{longest + 1:g}"}, None)
+
+
+def test_a_client_has_more_time_for_a_sign_of_life_than_between_two_pings() -> None:
+    problem = only_problem({"SOCKETS_PING_INTERVAL": "40"})
+
+    assert problem.name == "SOCKETS_PONG_TIMEOUT"
+    assert problem.found == 'SOCKETS_PONG_TIMEOUT="40" with SOCKETS_PING_INTERVAL="40"'
+    load({"SOCKETS_PING_INTERVAL": "39"}, None)
+
+
 @pytest.mark.parametrize("name", ["POOL_TIMEOUT", "STATEMENT_TIMEOUT", "LOCK_TIMEOUT"])
 def test_a_step_of_a_request_takes_less_time_than_the_request(name: str) -> None:
     problem = only_problem({f"DATABASE_{name}": "30"})
@@ -259,6 +277,11 @@ def test_a_database_url_of_another_shape_is_refused(url: str) -> None:
         ("DATABASE_LOCK_TIMEOUT", "0", "a number, above 0"),
         ("DATABASE_POOL_MAX_SIZE", "0", "a whole number, above 0"),
         ("CORS_CREDENTIALS", "maybe", "true or false"),
+        ("HTTP_MAX_HEAD_BYTES", "1", "a whole number from 1024 to 1048576"),
+        ("HTTP_MAX_HEAD_FIELDS", "many", "a whole number from 20 to 1000"),
+        ("HTTP_SEND_TIMEOUT", "31", "a number, above 0, at most 30"),
+        ("HTTP_HEAD_TIMEOUT", "0", "a number, above 0"),
+        ("SOCKETS_MAX_MESSAGE_BYTES", "16777217", "a whole number from 1024 to 16777216"),
         ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING or ERROR"),
         ("APP_ENV", "prod", "one of development or production"),
         ("AUTHENTICATOR", "oauth", "one of development or anonymous"),
@@ -271,3 +294,16 @@ def test_a_wrong_value_is_explained_in_human_words(name: str, text: str, expecte
     assert problem.found == f'"{text}"'
     assert problem.expected == expected
     assert f"e.g. {name}=" in problem.fix
+
+
+@pytest.mark.parametrize(
+    "host", ["https://a.example", "a.example:8000", "10.0.0.7:80", "a.example/", "[::1]"]
+)
+def test_a_host_name_that_no_request_could_have_is_refused(host: str) -> None:
+    assert only_problem({"HTTP_ALLOWED_HOSTS": f"b.example,{host}"}).name == "HTTP_ALLOWED_HOSTS"
+
+
+def test_host_names_are_names_and_addresses() -> None:
+    hosts = "api.example.com, 10.0.0.7, ::1, Upper.example"
+
+    assert len(load({"HTTP_ALLOWED_HOSTS": hosts}, None).settings.http.allowed_hosts) == 4

@@ -65,6 +65,15 @@ def test_an_unknown_name_that_resembles_nothing_gets_no_hint(dotenv: Path) -> No
     assert only_problem({}, dotenv).fix == "remove it"
 
 
+def test_the_names_of_the_tests_may_stand_in_dotenv_too(dotenv: Path) -> None:
+    written(dotenv, f"TEST_DATABASE_URL={URL}\nPORT=1\n")
+
+    loaded = load({}, dotenv)
+
+    assert loaded.settings.server.port == 1
+    assert loaded.settings.database.url is None
+
+
 @pytest.mark.parametrize("line", ["PORT", "PORT='1", "=hunter2"])
 def test_a_line_without_meaning_is_refused_and_not_quoted(dotenv: Path, line: str) -> None:
     written(dotenv, f"LOG_LEVEL=INFO\n{line}\n")

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -12,6 +14,7 @@ import pytest
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.api.shapes import assert_error
+from tests.e2e.hardening.client import TEXT, Client, connected, frame
 from tests.e2e.serve import listening, run, started
 from tests.processes import Program
 
@@ -95,6 +98,49 @@ def test_development_refuses_to_serve_other_machines(tmp_path: Path) -> None:
     assert "APP_ENV=production" in output
 
 
+def test_the_limits_of_connections_are_what_was_set(tmp_path: Path, database_url: str) -> None:
+    settings = {
+        "HTTP_MAX_HEAD_FIELDS": "20",
+        "HTTP_KEEP_ALIVE_TIMEOUT": "0.1",
+        "SOCKETS_MAX_MESSAGE_BYTES": "1024",
+    }
+    fields = [f"X-Field-{number}: 1" for number in range(19)]
+    with listening(tmp_path, DATABASE_URL=database_url, **settings) as program:
+        with connected(program.port) as http:
+            http.get("/health/live", *fields)
+            assert http.answer().status == 200
+            assert http.seconds_until_closed() < 2, "the default is 5 s"
+        with connected(program.port) as http:
+            http.get("/health/live", *fields, "X-Field: 1")
+            assert http.answer().status == 431
+        with connected(program.port) as http:
+            http.upgrade("/api/v1/ws", "X-User-Id: alice")
+            http.send(frame(TEXT, bytes(1025)))
+            assert http.close_code() == 1009
+
+
+def test_who_asks_before_sending_a_body_hears_the_refusal_first(
+    tmp_path: Path, database_url: str
+) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        with asking_first(program, "X-User-Id: alice", "Content-Length: 900000000") as http:
+            assert http.answer().status == 413
+        with asking_first(program, "Content-Length: 22") as http:
+            assert http.answer().status == 401
+        with asking_first(program, "X-User-Id: alice", "Content-Length: 22") as http:
+            assert http.answer().status == 100
+            http.send(b'{"name": "Storyboard"}')
+            assert http.answer().status == 201
+
+
+@contextmanager
+def asking_first(program: Program, *fields: str) -> Iterator[Client]:
+    lines = ["POST /api/v1/projects HTTP/1.1", "Host: a", "Content-Type: application/json", *fields]
+    with connected(program.port) as http:
+        http.send("\r\n".join([*lines, "Expect: 100-continue", "", ""]).encode())
+        yield http
+
+
 def test_every_origin_with_credentials_is_refused(tmp_path: Path) -> None:
     code, output = run("serve", folder=tmp_path, CORS_ORIGINS="*", CORS_CREDENTIALS="true")
 
@@ -138,12 +184,15 @@ def test_a_schema_that_is_behind_makes_production_unready_not_dead(
         assert "run `platform migrate`" in program.output
         assert_error(http.get("/health/ready"), 503, "not_ready")
         assert http.get("/health/live").status_code == 200
+        assert_error(http.get("/api/v1/projects"), 503, "unavailable")
 
         code, output = run("platform", "migrate", folder=tmp_path, **settings)
         program.wait_for("PostgreSQL is back")
 
         assert code == 0, output
         assert http.get("/health/ready").status_code == 200
+        assert http.get("/api/v1/projects").status_code == 200
+        assert "Traceback" not in program.output
 
 
 def test_a_database_that_comes_back_before_the_deadline_is_used(tmp_path: Path) -> None:
@@ -217,6 +266,21 @@ def test_a_request_that_takes_too_long_is_told_so(tmp_path: Path, fresh_database
 
     assert_error(answers[0], 503, "shutting_down")
     assert answers[0].headers["retry-after"] == "1"
+
+
+def test_a_probe_during_the_delay_is_told_to_leave(tmp_path: Path, database_url: str) -> None:
+    settings = {"DATABASE_URL": database_url, "SHUTDOWN_DELAY": "2"}
+    with listening(tmp_path, **settings) as program, connected(program.port) as probe:
+        probe.get("/health/ready")
+        assert probe.answer().status == 200
+        program.signal()
+        program.wait_for("Draining")
+
+        probe.get("/health/ready")
+        answer = probe.answer()
+
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert probe.rest() == b""
 
 
 def wait_until_blocked(url: str) -> None:
@@ -316,6 +380,19 @@ def test_a_role_that_may_not_migrate_is_told_in_a_sentence(
     finally:
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_ends_it_without_a_trace(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Modules are still imported then, and the database of our own is on its way."""
+    with started(tmp_path) as program:
+        program.wait_for("Platform 0.")
+        program.signal(number)
+
+        assert program.exit_code() in (0, -number)
+    assert "Traceback" not in program.output
 
 
 @pytest.mark.parametrize("signals", [signal.SIGTERM, signal.SIGINT])

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.serve import environment
+from tests.e2e.serve import COMMANDS, environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,13 +24,42 @@ pytestmark = [
 
 
 def test_one_ctrl_c_through_uv_stops_the_server_once(database_url: str) -> None:
+    with in_terminal("uv", "run", "--no-sync", "serve", DATABASE_URL=database_url) as (
+        ours,
+        program,
+    ):
+        output = read_until(ours, "Listening on")
+        os.write(ours, b"\x03")
+        output += read_until(ours, "Drained in")
+
+        assert program.wait(20) == 0
+    assert len(re.findall("Draining:", output)) == 1
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_stops_when_its_terminal_is_closed(database_url: str, workers: str) -> None:
+    """It would keep its port for nobody; a reload is asked for in another way."""
+    command = [str(COMMANDS / "serve"), "--workers", workers]
+    with in_terminal(*command, DATABASE_URL=database_url) as (ours, program):
+        read_until(ours, "Listening on" if workers == "1" else "workers serve")
+
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), ours)  # Closes what it was.
+
+        assert program.wait(20) == 0
+
+
+@contextmanager
+def in_terminal(*command: str, **settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a command in a terminal of its own; yield our end of that, and the process."""
     import pty
 
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        ["uv", "run", "--no-sync", "serve"],
+        command,
         cwd=ROOT,
-        env=environment({"DATABASE_URL": database_url}),
+        env=environment(settings),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -37,18 +68,11 @@ def test_one_ctrl_c_through_uv_stops_the_server_once(database_url: str) -> None:
     )
     os.close(theirs)
     try:
-        output = read_until(ours, "Listening on")
-        os.write(ours, b"\x03")
-        output += read_until(ours, "Drained in")
-        code = process.wait(20)
+        yield ours, process
     finally:
         process.kill()
         process.wait(20)
         os.close(ours)
-
-    assert code == 0
-    assert len(re.findall("Draining:", output)) == 1
-    assert "Traceback" not in output
 
 
 def take_terminal() -> None:

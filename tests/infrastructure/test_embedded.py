@@ -19,6 +19,7 @@ import pytest
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from platform_infrastructure.postgres.embedded_lock import FolderLock, alive
+from tests.infrastructure.events.valkeys import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +166,20 @@ def test_it_takes_its_old_port_when_it_is_started_again(folder: Path) -> None:
     with postgres:
         port = postgres.port
     with postgres:
+        assert postgres.port == port
+        assert ask(postgres.url, "SELECT 1") == 1
+
+
+@posix
+def test_it_takes_the_port_it_is_given_also_after_it_was_killed(folder: Path) -> None:
+    port = free_port()
+    with EmbeddedPostgres(folder, port=port) as postgres:
+        assert postgres.port == port
+        os.kill(postgres.pid, signal.SIGKILL)
+        postgres.stop()
+
+        postgres.start()
+
         assert postgres.port == port
         assert ask(postgres.url, "SELECT 1") == 1
 

@@ -7,7 +7,8 @@ from loguru import logger
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from platform_api.middleware import admission
+from platform_api import capacity
+from platform_api.capacity import Capacity
 from platform_api.middleware.admission import Admission
 from platform_api.middleware.request_log import RequestLog
 from tests.api.middleware.requests import Exchange, exchanged, scope_of
@@ -44,7 +45,7 @@ async def crowd(app: Admission, size: int) -> list[asyncio.Task[Exchange]]:
 
 async def test_more_than_may_be_in_flight_are_refused_at_once_and_told_when_to_return() -> None:
     gate = Gate()
-    app = Admission(gate, max_in_flight=2)
+    app = Admission(gate, Capacity(2))
     inside = await crowd(app, 2)
 
     refused = await exchanged(app, scope_of())
@@ -60,7 +61,7 @@ async def test_more_than_may_be_in_flight_are_refused_at_once_and_told_when_to_r
 
 async def test_who_fails_or_is_cancelled_leaves_no_place_taken() -> None:
     gate = Gate()
-    app = Admission(gate, max_in_flight=1)
+    app = Admission(gate, Capacity(1))
     (inside,) = await crowd(app, 1)
     inside.cancel()
     await asyncio.wait({inside})
@@ -71,7 +72,7 @@ async def test_who_fails_or_is_cancelled_leaves_no_place_taken() -> None:
 
 async def test_sockets_are_not_counted() -> None:
     gate = Gate()
-    app = Admission(gate, max_in_flight=1)
+    app = Admission(gate, Capacity(1))
     sockets = [asyncio.create_task(exchanged(app, scope_of("websocket"))) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -83,9 +84,9 @@ async def test_sockets_are_not_counted() -> None:
 async def test_refusals_are_one_line_together_and_none_of_their_own(
     log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "LOG_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(capacity, "LOG_INTERVAL_SECONDS", 0.1)
     gate = Gate()
-    app = RequestLog(Admission(gate, max_in_flight=1))
+    app = RequestLog(Admission(gate, Capacity(1)))
     inside = asyncio.create_task(exchanged(app, scope_of()))
     await asyncio.sleep(0)
     for _ in range(100):

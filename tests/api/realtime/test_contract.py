@@ -84,6 +84,23 @@ def test_what_is_no_message_is_refused_without_repeating_it(text: str | bytes) -
 
 
 @pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"type":"move","by":"3"}', "/message/by"),
+        ('{"type":"subscribe","topic":"t","since":{}}', "/message/since/epoch"),
+        ("nonsense", "/message"),
+        (b"{}", "/message"),
+    ],
+)
+def test_a_fault_is_pointed_at_where_the_client_wrote_it(text: str | bytes, path: str) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        contract().parse(text)
+
+    errors: Any = caught.value.details["errors"]
+    assert errors[0]["path"] == path
+
+
+@pytest.mark.parametrize(
     ("text", "id"),
     [('{"id":"7"}', "7"), ('{"id":7}', None), ("[]", None), ("x", None), (b"\xff", None)],
 )

@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -9,32 +7,21 @@ from websockets.uri import parse_uri
 from platform_api.realtime.outbox import Outbox, OutboxFull, Text
 from platform_api.realtime.topic import SlowPolicy
 
-pytestmark = pytest.mark.anyio
-
 
 def said(text: str) -> Text:
     return Text(text.encode())
 
 
-async def test_messages_come_out_in_the_order_they_went_in() -> None:
+def test_messages_come_out_in_the_order_they_went_in() -> None:
     outbox = Outbox()
     for text in ("a", "b", "c"):
         outbox.put(said(text))
 
-    assert await read(outbox) == ["a", "b", "c"]
+    assert read(outbox) == ["a", "b", "c"]
 
 
-async def test_a_reader_waits_for_the_next_message() -> None:
-    outbox = Outbox()
-    reading = asyncio.create_task(outbox.get())
-    await asyncio.sleep(0)
-    assert not reading.done()
-
-    outbox.put(said("a"))
-
-    text = await reading
-    assert text is not None
-    assert text.json == "a"
+def test_nothing_can_be_taken_where_nothing_waits() -> None:
+    assert Outbox().take() is None
 
 
 def test_too_many_messages_do_not_fit() -> None:
@@ -46,62 +33,52 @@ def test_too_many_messages_do_not_fit() -> None:
         outbox.put(said("c"))
 
 
-async def test_too_many_bytes_do_not_fit_until_some_were_read() -> None:
+def test_too_many_bytes_do_not_fit_until_some_were_read() -> None:
     outbox = Outbox(max_bytes=4)
     outbox.put(said("aaa"))
     with pytest.raises(OutboxFull):
         outbox.put(said("bb"))
 
-    await outbox.get()
+    outbox.take()
 
     outbox.put(said("bbbb"))
 
 
-async def test_bytes_count_as_they_go_over_the_wire() -> None:
+def test_bytes_count_as_they_go_over_the_wire() -> None:
     with pytest.raises(OutboxFull):
         Outbox(max_bytes=3).put(said("éé"))
 
 
-async def test_a_closed_outbox_gives_what_it_has_and_takes_no_more() -> None:
+def test_a_closed_outbox_gives_what_it_has_and_takes_no_more() -> None:
     outbox = Outbox()
     outbox.put(said("a"))
     outbox.close(discard=False)
     outbox.put(said("b"))
 
-    assert await read(outbox) == ["a"]
+    assert read(outbox) == ["a"]
 
 
-async def test_a_closed_outbox_may_discard_what_it_has() -> None:
+def test_a_closed_outbox_may_discard_what_it_has() -> None:
     outbox = Outbox()
     outbox.put(said("a"))
     outbox.close(discard=True)
 
-    assert await outbox.get() is None
-
-
-async def test_closing_wakes_the_reader() -> None:
-    outbox = Outbox()
-    reading = asyncio.create_task(outbox.get())
-    await asyncio.sleep(0)
-
-    outbox.close(discard=False)
-
-    assert await reading is None
+    assert outbox.take() is None
 
 
 def event(topic: str, text: str) -> Text:
     return Text(text.encode(), topic)
 
 
-async def read(outbox: Outbox) -> list[str]:
+def read(outbox: Outbox) -> list[str]:
     outbox.close(discard=False)
     found = []
-    while (text := await outbox.get()) is not None:
+    while (text := outbox.take()) is not None:
         found.append(text.json)
     return found
 
 
-async def test_drop_oldest_leaves_out_the_oldest_of_its_topic_and_says_how_many() -> None:
+def test_drop_oldest_leaves_out_the_oldest_of_its_topic_and_says_how_many() -> None:
     outbox = Outbox(max_messages=3)
     for text in ("a", "b", "c"):
         outbox.put(event("t", text), SlowPolicy.DROP_OLDEST)
@@ -109,10 +86,10 @@ async def test_drop_oldest_leaves_out_the_oldest_of_its_topic_and_says_how_many(
     assert outbox.put(event("t", "d"), SlowPolicy.DROP_OLDEST) == 1
     assert outbox.put(event("t", "e"), SlowPolicy.DROP_OLDEST) == 1
 
-    assert await read(outbox) == ['{"type":"dropped","topic":"t","count":2}', "c", "d", "e"]
+    assert read(outbox) == ['{"type":"dropped","topic":"t","count":2}', "c", "d", "e"]
 
 
-async def test_drop_oldest_never_leaves_out_what_is_of_another_topic() -> None:
+def test_drop_oldest_never_leaves_out_what_is_of_another_topic() -> None:
     outbox = Outbox(max_messages=2)
     outbox.put(said("reply"))
     outbox.put(event("other", "x"))
@@ -121,13 +98,13 @@ async def test_drop_oldest_never_leaves_out_what_is_of_another_topic() -> None:
         outbox.put(event("t", "a"), SlowPolicy.DROP_OLDEST)
 
 
-async def test_latest_only_keeps_one_waiting_event_of_its_topic() -> None:
+def test_latest_only_keeps_one_waiting_event_of_its_topic() -> None:
     outbox = Outbox()
     outbox.put(event("other", "x"))
     dropped = [outbox.put(event("t", text), SlowPolicy.LATEST_ONLY) for text in ("a", "b", "c")]
 
     assert dropped == [0, 1, 1]
-    assert await read(outbox) == ["x", '{"type":"dropped","topic":"t","count":2}', "c"]
+    assert read(outbox) == ["x", '{"type":"dropped","topic":"t","count":2}', "c"]
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 65_535, 65_536])

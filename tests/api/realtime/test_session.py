@@ -1,12 +1,16 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
+from loguru import logger
+from starlette.types import Message
 
 from platform_api.realtime import session as session_module
 from platform_api.realtime.close_codes import CloseCode
 from platform_api.realtime.messages import Pong
-from platform_api.realtime.outbox import MAX_MESSAGES
+from platform_api.realtime.outbox import MAX_MESSAGES, Text
 from platform_api.realtime.session import INBOX_MESSAGES, Incoming, Session
+from platform_api.realtime.topic import SlowPolicy
 from tests.api.realtime.peers import Peer, session_of
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +20,7 @@ async def echo(session: Session, incoming: Incoming) -> None:
     session.tell(Pong(id=str(incoming)))
 
 
-def ignore(session: Session) -> None: ...
+def ignore(session: Session, incoming: Incoming) -> None: ...
 
 
 def tasks() -> set[str]:
@@ -79,6 +83,79 @@ async def test_a_peer_that_reads_too_slowly_is_closed_and_the_rest_discarded() -
     assert len(peer.heard) < MAX_MESSAGES
 
 
+class Stuck(Peer):
+    """Takes no message, but what tells it why it is closed."""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()
+        await super().send(message)
+
+
+async def test_a_peer_that_takes_nothing_is_still_told_why_it_is_closed() -> None:
+    peer = Stuck()
+    session = session_of(peer)
+    running = asyncio.create_task(session.run(echo, ignore))
+    await asyncio.sleep(0)
+
+    for number in range(MAX_MESSAGES + 2):
+        session.tell(Pong(id=str(number)))
+        await asyncio.sleep(0)
+    await running
+
+    assert peer.close_code == CloseCode.SLOW_CONSUMER
+    assert not tasks()
+
+
+async def test_a_peer_that_takes_nothing_is_told_that_the_server_restarts() -> None:
+    peer = Stuck()
+    session = session_of(peer)
+    running = asyncio.create_task(session.run(echo, ignore))
+    await asyncio.sleep(0)
+    session.tell(Pong())
+    await asyncio.sleep(0)
+
+    session.close(CloseCode.SERVICE_RESTART)
+    await running
+
+    assert peer.close_code == CloseCode.SERVICE_RESTART
+
+
+async def test_what_is_left_out_is_told_to_the_peer_and_counted_in_the_log() -> None:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    peer = Peer()
+    peer.reads.clear()
+    session = session_of(peer)
+    running = asyncio.create_task(session.run(echo, ignore))
+    await asyncio.sleep(0)
+
+    for _ in range(MAX_MESSAGES + 7):
+        session.tell_text(Text(b'{"type": "event"}', "cursors"), SlowPolicy.DROP_OLDEST)
+    peer.reads.set()
+    session.close(CloseCode.NORMAL)
+    await running
+
+    logger.remove(sink)
+    told = [message["count"] for message in peer.heard if message["type"] == "dropped"]
+    assert told == [7]
+    assert lines == ["A socket read too slowly for 7 events."]
+
+
+async def test_an_idle_session_has_no_task_of_its_own() -> None:
+    peer = Peer()
+    running = asyncio.create_task(session_of(peer).run(echo, ignore))
+    peer.says("1")
+    while not peer.heard:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    await asyncio.sleep(0)
+    assert not tasks()
+
+    peer.leaves()
+    await running
+
+
 async def test_a_write_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "SEND_SECONDS", 0.01)
     monkeypatch.setattr(session_module, "GOODBYE_SECONDS", 0.01)
@@ -112,24 +189,24 @@ async def test_a_handler_that_takes_long_does_not_hide_that_the_peer_left() -> N
 
 async def test_messages_that_come_too_fast_are_refused_one_by_one() -> None:
     peer = Peer()
-    refused = 0
+    refused: list[Incoming] = []
 
-    def count(session: Session) -> None:
-        nonlocal refused
-        refused += 1
+    def note(session: Session, incoming: Incoming) -> None:
+        refused.append(incoming)
 
     async def forever(session: Session, incoming: Incoming) -> None:
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(session_of(peer).run(forever, count))
+    running = asyncio.create_task(session_of(peer).run(forever, note))
     await asyncio.sleep(0)
-    for _ in range(INBOX_MESSAGES + 4):
-        peer.says("x")
+    for number in range(INBOX_MESSAGES + 4):
+        peer.says(f"{number}")
     await asyncio.sleep(0.05)
     peer.leaves()
     await running
 
-    assert refused in (3, 4), "one may be in the handler's hands already"
+    newest = [f"{INBOX_MESSAGES + number}" for number in range(4)]
+    assert refused in (newest, newest[1:]), "one may be in the handler's hands already"
 
 
 async def test_a_bug_in_the_machinery_ends_the_session_and_is_raised() -> None:
@@ -154,7 +231,48 @@ async def test_a_session_that_is_cancelled_leaves_no_task() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
-    await asyncio.wait_for(session.ended(), 1)
+    assert not tasks()
+
+
+async def test_a_session_that_is_cancelled_twice_leaves_no_task() -> None:
+    peer = Peer()
+    handling = asyncio.Event()
+
+    async def deaf_at_first(session: Session, incoming: Incoming) -> None:
+        handling.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(session_of(peer).run(deaf_at_first, ignore))
+    peer.says("1")
+    await handling.wait()
+    for _ in range(2):
+        running.cancel()
+        await asyncio.sleep(0)
+
+    await asyncio.wait({running}, timeout=5)
+    assert running.cancelled()
+    assert not tasks()
+
+
+async def test_a_handler_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    """As `asyncio.wait_for` does on Python 3.11, when what it waits for comes just then."""
+    peer = Peer()
+    handling = asyncio.Event()
+
+    async def waits(session: Session, incoming: Incoming) -> None:
+        handling.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(session_of(peer).run(waits, ignore))
+    peer.says("1")
+    await handling.wait()
+    peer.leaves()
+
+    await asyncio.wait_for(running, 5)
     assert not tasks()
 
 

@@ -19,6 +19,11 @@ ALICE, BOB = UserId("alice"), UserId("bob")
 async def ignore(session: Session, incoming: Incoming) -> None: ...
 
 
+async def served(sockets: Sockets, session: Session) -> None:
+    await session.run(ignore, lambda *_: None)
+    sockets.leave(session)
+
+
 def empty(sockets: Sockets) -> bool:
     return not (sockets._all or sockets._by_user or sockets._by_topic)
 
@@ -83,7 +88,7 @@ async def test_a_topic_reaches_those_who_entered_it() -> None:
     sockets.tell("b", Text(b'{"n": 2}'))
     for session in sessions:
         session.close(CloseCode.NORMAL)
-        await session.run(ignore, lambda _: None)
+        await session.run(ignore, lambda *_: None)
 
     assert [peer.heard for peer in peers] == [[{"n": 1}], []]
 
@@ -93,8 +98,7 @@ async def test_a_drain_says_goodbye_to_all_and_takes_nobody_new() -> None:
     peers = [Peer() for _ in range(3)]
     running = []
     for peer in peers:
-        session = joined(sockets, peer)
-        running.append(asyncio.create_task(session.run(ignore, lambda _: None)))
+        running.append(asyncio.create_task(served(sockets, joined(sockets, peer))))
 
     await asyncio.wait_for(sockets.drain(), 5)
     await asyncio.gather(*running)
@@ -105,3 +109,21 @@ async def test_a_drain_says_goodbye_to_all_and_takes_nobody_new() -> None:
         assert 0 < peer.heard[-1]["reconnect_after_ms"] <= RECONNECT_MAX_MS
     with pytest.raises(ShuttingDown):
         joined(sockets, Peer())
+
+
+async def test_a_drain_does_not_wait_for_who_was_never_accepted() -> None:
+    sockets = Sockets()
+    never_runs = joined(sockets, Peer())
+    draining = asyncio.create_task(sockets.drain())
+    await asyncio.sleep(0)
+
+    sockets.leave(never_runs)
+
+    await asyncio.wait_for(draining, 5)
+
+
+async def test_a_drain_of_nobody_ends_at_once() -> None:
+    sockets = Sockets()
+    sockets.leave(joined(sockets, Peer()))
+
+    await asyncio.wait_for(sockets.drain(), 5)

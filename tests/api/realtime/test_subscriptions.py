@@ -71,6 +71,27 @@ class SlowBus(EventBus):
             raise Unavailable
 
 
+class Held:
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+
+def held(bus: SlowBus, name: str, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """Keep the next answer of one method back until it is let go. `asked` says that it is there."""
+    method, now = getattr(bus, name), Held()
+
+    async def hold(*arguments: object) -> object:
+        monkeypatch.setattr(bus, name, method)
+        found = await method(*arguments)
+        now.asked.set()
+        await now.answer.wait()
+        return found
+
+    monkeypatch.setattr(bus, name, hold)
+    return now
+
+
 class Here:
     def __init__(self) -> None:
         self.bus = SlowBus()
@@ -92,7 +113,7 @@ class Here:
         """Let the task that catches up run until it has nothing more to do."""
         stopping = asyncio.Event()
         running = asyncio.create_task(self.subscriptions.run(stopping))
-        for _ in range(30):
+        for _ in range(60):
             await asyncio.sleep(0)
         stopping.set()
         await asyncio.wait_for(running, 5)
@@ -104,7 +125,7 @@ async def heard(session: Session, peer: Peer) -> list[object]:
     async def ignore(session: Session, incoming: Incoming) -> None: ...
 
     session.close(CloseCode.NORMAL)
-    await session.run(ignore, lambda _: None)
+    await session.run(ignore, lambda *_: None)
     return [m["data"] if m["type"] == "event" else m["type"] for m in peer.heard]
 
 
@@ -179,6 +200,50 @@ async def test_a_failed_subscription_leaves_nothing_and_may_be_tried_again() -> 
     here.bus.fails = False
 
     await here.subscribe(session)
+
+
+async def test_who_vanishes_while_the_engine_replays_leaves_no_subscription() -> None:
+    here = Here()
+    session, _ = here.session()
+    resuming = asyncio.create_task(here.subscribe(session, since=Position("e", 0)))
+    while here.subscriptions._positions.get(NEWS) is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    resuming.cancel()
+    await asyncio.gather(resuming, return_exceptions=True)
+
+    assert not here.bus.sinks
+    assert not here.subscriptions._positions
+
+
+async def test_a_replay_that_fails_takes_the_topic_from_nobody_else() -> None:
+    here = Here()
+    (one, peer), (two, _) = here.session(), here.session()
+    await here.subscribe(one)
+    here.bus.fails = True
+
+    with pytest.raises(Unavailable):
+        await here.subscribe(two, since=Position("e", 0))
+    here.bus.fails = False
+    await here.publish(1)
+
+    assert await heard(one, peer) == [1]
+
+
+async def test_who_was_ahead_and_left_is_not_remembered() -> None:
+    here = Here()
+    (stays, _), (one, _), (two, _) = here.session(), here.session(), here.session()
+    await here.subscribe(stays)
+    here.bus.deaf = True
+    await here.publish(1)
+    for session in (one, two):
+        assert (await here.subscribe(session, since=Position("e", 0))).recovered
+    assert here.subscriptions._ahead[NEWS].keys() == {one, two}
+
+    await here.subscriptions.unsubscribe(one, NEWS)
+    await here.subscriptions.leave(two)
+
+    assert not here.subscriptions._ahead
 
 
 async def test_a_session_that_is_cancelled_while_it_leaves_still_frees_its_topics() -> None:
@@ -279,6 +344,45 @@ async def test_who_resumed_further_than_this_process_hears_nothing_twice() -> No
     assert await heard(one, one_peer) == [1, 2, 3]
 
 
+async def test_who_asks_again_without_a_place_hears_what_they_resumed_beyond() -> None:
+    here = Here()
+    (one, _), (two, peer) = here.session(), here.session()
+    await here.subscribe(one)
+    here.bus.deaf = True  # Published, and on its way to this process.
+    await here.publish(1, 2)
+    here.bus.deaf = False
+    await here.subscribe(two, since=Position("e", 0))
+
+    assert (await here.subscribe(two)).position == Position("e", 0)
+    for delivery in list(here.bus.log):
+        here.bus.sinks[NEWS](delivery)
+
+    assert await heard(two, peer) == [1, 2]
+
+
+async def test_who_resumes_while_the_engine_loses_its_memory_is_not_told_that_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Here()
+    (one, _), (two, peer) = here.session(), here.session()
+    await here.subscribe(one)
+    await here.publish(1)
+    replay = held(here.bus, "replay", monkeypatch)
+    resuming = asyncio.create_task(here.subscribe(two, since=Position("e", 0)))
+    await replay.asked.wait()
+
+    here.bus.log.clear()
+    here.bus.epoch = "f"
+    await here.publish(2)
+    await here.caught_up()  # Who listens already was told of the loss.
+    replay.answer.set()
+    joined = await resuming
+    await here.publish(3)
+
+    assert (joined.recovered, joined.position) == (False, Position("f", 1))
+    assert await heard(two, peer) == [3]
+
+
 async def test_a_hole_in_the_numbers_is_filled_before_anything_else_is_told() -> None:
     here = Here()
     session, peer = here.session()
@@ -320,6 +424,74 @@ async def test_an_interruption_is_caught_up_with() -> None:
     await here.caught_up()
 
     assert await heard(session, peer) == [1, 2]
+
+
+async def test_an_interruption_that_comes_during_a_look_is_caught_up_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.0)
+    here = Here()
+    session, peer = here.session()
+    await here.subscribe(session)
+    look = held(here.bus, "heads", monkeypatch)
+
+    catching_up = asyncio.create_task(here.caught_up())
+    await look.asked.wait()
+    here.bus.interrupted[NEWS]()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    look.answer.set()
+    await catching_up
+    await here.publish(1)
+
+    assert await heard(session, peer) == [1]
+
+
+async def test_an_interruption_that_comes_while_the_engine_answers_is_caught_up_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Here()
+    session, peer = here.session()
+    subscription = held(here.bus, "subscribe", monkeypatch)
+    subscribing = asyncio.create_task(here.subscribe(session))
+    await subscription.asked.wait()
+    here.bus.deaf = True
+    await here.publish(1)
+    here.bus.deaf = False
+
+    here.bus.interrupted[NEWS]()
+    catching_up = asyncio.create_task(here.caught_up())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    subscription.answer.set()
+
+    assert (await subscribing).position == Position("e", 0)
+    await catching_up
+    assert await heard(session, peer) == [1]
+
+
+async def test_who_comes_when_all_left_during_a_replay_hears_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Here()
+    (one, _), (two, peer) = here.session(), here.session()
+    await here.subscribe(one)
+    here.bus.deaf = True
+    await here.publish(1, 2)
+    here.bus.deaf = False
+    here.bus.interrupted[NEWS]()
+    replay = held(here.bus, "replay", monkeypatch)
+    catching_up = asyncio.create_task(here.caught_up())
+    await replay.asked.wait()
+
+    await here.subscriptions.leave(one)
+    joined = await here.subscribe(two, since=Position("e", 1))
+    replay.answer.set()
+    await catching_up
+    await here.publish(3)
+
+    assert [delivery.data for delivery in joined.missed] == [b"2"]
+    assert await heard(two, peer) == [3]
 
 
 async def test_a_silent_loss_is_found_by_looking(monkeypatch: pytest.MonkeyPatch) -> None:

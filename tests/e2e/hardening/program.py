@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypercorn.asyncio
@@ -27,6 +27,7 @@ from platform_api.server.binding import bind
 from platform_api.server.hardening.limits import Limits
 from platform_api.server.hypercorn import serve
 from platform_api.server.loop import new_loop
+from platform_config import HttpSettings, SocketsSettings
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 CHATTERING: list[asyncio.Task[None]] = []
@@ -39,6 +40,10 @@ class Options:
     drain_timeout: float = 2.0
     max_files: int = 0
     limits: dict[str, Any] = field(default_factory=dict)
+
+
+def limits_of(options: Options) -> Limits:
+    return replace(Limits.of(HttpSettings(), SocketsSettings()), **options.limits)
 
 
 async def answer(send: Send, body: bytes) -> None:
@@ -205,14 +210,14 @@ async def _serving(
         stop=stop,
         on_listening=on_listening,
         drain_timeout=options.drain_timeout,
-        limits=Limits(**options.limits),
+        limits=limits_of(options),
     )
 
 
 async def _serve_plainly(
     options: Options, bound: socket.socket, stop: asyncio.Event, on_listening: Callable[[], None]
 ) -> None:
-    limits = Limits(**options.limits)
+    limits = limits_of(options)
     config = Config()
     config.bind = [f"fd://{bound.detach()}"]
     config.backlog = 1024

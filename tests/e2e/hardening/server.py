@@ -1,15 +1,15 @@
 """The server under attack, and what can be seen of it from outside."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.e2e.hardening.client import Client, connected
-from tests.processes import PATIENCE_SECONDS, Program
+from tests.processes import PATIENCE_SECONDS, Program, started
+
+PROGRAM = "tests.e2e.hardening.program"
 
 
 class Server:
@@ -43,20 +43,10 @@ class Server:
 
 
 @contextmanager
-def serving(**options: object) -> Iterator[Server]:
-    """Run the program with these `Options`; whatever happens, it is gone afterwards."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.hardening.program", json.dumps(options)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    program = Program(process)
-    try:
+def serving(module: str = PROGRAM, /, **options: object) -> Iterator[Server]:
+    """Run the program with these options; whatever happens, it is gone afterwards."""
+    with started(module, **options) as program:
         yield Server(program)
-    finally:
-        program.end()
 
 
 def eventually(holds: Callable[[], bool], *, within: float = PATIENCE_SECONDS) -> float:

@@ -62,6 +62,24 @@ REFUSED = {
     "NUL in a field": (asked(b"GET /show HTTP/1.1", b"Host: a", b"X: a\0b"), {400}),
     "CR in a field": (asked(b"GET /show HTTP/1.1", b"Host: a", b"X: a\rb"), {400}),
     "space before the colon": (asked(b"GET /show HTTP/1.1", b"Host: a", b"X : a"), {400}),
+    "folded field": (asked(b"GET /show HTTP/1.1", b"Host: a", b"X: a", b" b"), {400}),
+    "folded Transfer-Encoding": (
+        asked(b"POST /show HTTP/1.1", b"Host: a", b"Transfer-Encoding:", b"\tchunked")
+        + b"0\r\n\r\n",
+        {400},
+    ),
+    "fold before the first field": (asked(b"GET /show HTTP/1.1", b" Host: a"), {400}),
+    "NUL in the target": (asked(b"GET /sh\0ow HTTP/1.1", b"Host: a"), {400}),
+    "CR in the target": (asked(b"GET /sh\row HTTP/1.1", b"Host: a"), {400}),
+    "signed length": (asked(b"POST /show HTTP/1.1", b"Host: a", b"Content-Length: +0"), {400}),
+    "endless length": (
+        asked(b"POST /show HTTP/1.1", b"Host: a", b"Content-Length: " + b"9" * 30),
+        {400},
+    ),
+    "endless chunk": (CHUNKED + b"f" * 21 + b"\r\nx\r\n0\r\n\r\n", {400}),
+    "NUL in a trailer": (CHUNKED + b"0\r\nX: \0\r\n\r\n", {400}),
+    "HTTP/0.9": (b"GET /show\r\n\r\n", {400}),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50) + b"\r\n\r\n", {400}),
     "other coding": (
         asked(b"POST /show HTTP/1.1", b"Host: a", b"Transfer-Encoding: gzip, chunked"),
         {501},
@@ -149,6 +167,35 @@ def test_an_offer_of_http_2_is_not_taken_up(server: Server) -> None:
         )
 
         assert client.answer().status == 200
+
+
+ASKING = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+
+
+def test_a_body_that_the_app_wants_is_invited_once(server: Server) -> None:
+    with server.connected() as client:
+        client.send(ASKING % b"/show")
+        assert client.answer().status == 100
+        client.send(b"bo")
+        client.send(b"dy")
+
+        assert client.answer().json["read"] == 4
+        client.get("/show")
+        assert client.answer().status == 200
+
+
+def test_a_body_that_nobody_wants_is_not_invited(server: Server) -> None:
+    with server.connected() as client:
+        client.send(ASKING % b"/unread")
+
+        assert client.answer().status == 200
+
+
+def test_a_body_that_comes_without_an_invitation_needs_none(server: Server) -> None:
+    with server.connected() as client:
+        client.send(ASKING % b"/show" + b"body")
+
+        assert client.answer().json["read"] == 4
 
 
 @pytest.mark.parametrize(

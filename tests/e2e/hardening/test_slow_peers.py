@@ -79,13 +79,15 @@ def test_a_socket_that_never_reads_is_cut_off(loop: str) -> None:
 def test_the_times_of_production_are_kept() -> None:
     with serving() as server:
         files, began = server.files(), time.monotonic()
-        with server.connected() as head, server.connected() as reader:
+        with server.connected() as head, server.connected() as reader, server.connected() as taker:
             reader.upgrade("/flood")
+            taker.get("/large")
             head.send(b"GET /show HTTP/1.1\r\n")
 
             head.rest()
             assert 9 < time.monotonic() - began < 11
-            eventually(lambda: server.files() <= files, within=3)
+            eventually(lambda: server.files() <= files)
+            assert time.monotonic() - began < 11
 
 
 def test_the_end_of_an_idle_connection_is_taken_up_at_once() -> None:

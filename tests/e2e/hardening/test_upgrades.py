@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.e2e.hardening.client import TEXT, frame
+from tests.e2e.hardening.client import KEY, TEXT, frame
 from tests.e2e.hardening.server import eventually, serving
 
 pytestmark = pytest.mark.slow
@@ -17,6 +17,17 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
     with serving() as server, server.connected() as client:
         assert client.upgrade("/echo", key=key).status == 400
         assert client.seconds_until_closed() < 2
+
+
+@pytest.mark.parametrize("name", ["Protocol", "Extensions"])
+def test_a_field_that_is_not_ascii_is_ignored(name: str) -> None:
+    upgrade = f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\n"
+    field = f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-{name}: \xff\r\n\r\n"
+    with serving() as server, server.connected() as client:
+        client.send(f"GET /echo HTTP/1.1\r\nHost: a\r\n{upgrade}{field}".encode("latin-1"))
+
+        assert client.answer().status == 101
+        assert "Traceback" not in server.program.output
 
 
 def test_another_version_is_told_ours() -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from platform_api.app import create_admin_app
+from platform_api.load_shedding import LoadShedding
 from platform_api.operation import Operation
 from platform_api.schema import Input, Output
+from platform_api.server.hardening.limits import Limits
 from platform_api.server.runner import Server
 from platform_config import HttpSettings, ServerSettings, Settings, ShutdownSettings
 from platform_infrastructure.logging import configure
@@ -92,8 +94,10 @@ def main() -> None:
         admin=create_admin_app(world.readings),
         settings=ServerSettings(port=0, admin_port=0),
         shutdown=ShutdownSettings(),
+        limits=Limits.of(world.settings.http, world.settings.sockets),
         lifecycle=world.lifecycle,
         resources=nullcontext(),
+        shed=LoadShedding(world.capacity, world.lifecycle),
     )
     sys.exit(server.run())
 

@@ -1,5 +1,8 @@
 """Requests that take too long, and more of them than the server can do."""
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from tests.e2e.hardening.server import eventually
@@ -37,6 +40,61 @@ def test_more_requests_than_may_be_in_flight_are_refused_at_once() -> None:
                 third.get("/health/live")
                 assert third.answer().status == 200, "the connection is kept"
         eventually(lambda: status_of_work(server) == 200)
+
+
+@pytest.fixture
+def full() -> Iterator[Server]:
+    """A server whose only place is taken."""
+    with serving(http={"max_in_flight": 1}) as server, server.connected() as first:
+        first.get("/api/v1/trial/endless", ASK)
+        eventually(lambda: status_of_work(server) == 503)
+        yield server
+
+
+def test_a_refusal_is_the_same_whichever_way_the_request_came(full: Server) -> None:
+    own = {"x-request-id", "date"}
+    with full.connected() as client:
+        client.get("/api/v1/trial/work", ASK)
+        early = client.answer()
+        client.send(b"GET /api/v1/trial/work HTTP/1.1\r\n")
+        time.sleep(0.05)  # So that it comes in two pieces, and to the parser.
+        client.send(b"Host: a\r\n\r\n")
+        late = client.answer()
+
+    assert early.json == late.json
+    assert {*early.headers.items()} >= {
+        (name, value) for name, value in late.headers.items() if name not in own
+    }
+    assert early.headers["x-request-id"] != late.headers["x-request-id"]
+
+
+def test_a_refusal_leaves_the_connection_as_it_was(full: Server) -> None:
+    whole = b"GET /api/v1/trial/work HTTP/1.1\r\nHost: a\r\n\r\n"
+    write = b"POST /api/v1/trial/read HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    with full.connected() as client:
+        for pieces in [(whole,), (whole[:20], whole[20:]), (whole, whole), (write + b"{  }",)]:
+            for piece in pieces:
+                client.send(piece)
+                time.sleep(0.05)  # So that it comes as a piece of its own.
+            for _ in range(b"".join(pieces).count(b" HTTP/1.1")):
+                assert client.answer().status == 503
+        client.send(whole + whole)
+        assert [client.answer().status, client.answer().status] == [503, 503]
+        client.get("/health/live")
+        assert client.answer().status == 200
+
+
+def test_who_floods_and_reads_nothing_costs_no_memory(full: Server) -> None:
+    request = b"GET /api/v1/trial/work HTTP/1.1\r\nHost: a\r\n\r\n"
+    before = full.memory()
+    with full.connected() as flood, full.connected() as other:
+        for size in (1, 1_000):
+            for _ in range(2_000):
+                flood.send(request * size)
+        other.get("/health/live")
+
+        assert other.answer().status == 200
+        assert full.memory() - before <= 16
 
 
 def status_of_work(server: Server) -> int:

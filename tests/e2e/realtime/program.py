@@ -15,7 +15,9 @@ from platform_api.app import create_admin_app
 from platform_api.operation import Operation
 from platform_api.realtime.message import Message
 from platform_api.realtime.messages import ClientMessage, Reply
+from platform_api.realtime.topic import Parameters, Topic, TopicForbidden
 from platform_api.schema import Output
+from platform_api.server.hardening.limits import Limits
 from platform_api.server.loop import new_loop
 from platform_api.server.runner import Server
 from platform_api.tasks import Supervisor, Task
@@ -89,6 +91,9 @@ class Trouble:
     def messages(self) -> Sequence[Message]:
         return [Message(self.misbehave), Message(self.who_am_i), Message(self.count)]
 
+    def topics(self) -> Sequence[Topic]:
+        return [Topic("room:{name}", (), self.may_enter, presence=True)]
+
     def operations(self) -> Sequence[Operation]:
         return [
             Operation("GET", "/trial/held", self.held),
@@ -96,6 +101,10 @@ class Trouble:
             Operation("POST", "/trial/slow", self.slow),
             Operation("POST", "/trial/broadcast", self.broadcast),
         ]
+
+    async def may_enter(self, caller: Identity, parameters: Parameters) -> None:
+        if parameters["name"] == "closed":
+            raise TopicForbidden
 
     async def misbehave(self, *, message: Misbehave) -> None:
         match message.how:
@@ -162,11 +171,15 @@ def main() -> None:
     trouble = Trouble(world)
     world.trial.given = trouble.operations()
     world.trial.given_messages = trouble.messages()
+    world.trial.given_topics = trouble.topics()
 
     @asynccontextmanager
     async def resources() -> AsyncIterator[None]:
-        catch_up = Task("event-catch-up", world.subscriptions.run)
-        async with Supervisor([Task(options.task, TASKS[options.task]), catch_up]):
+        own = [
+            Task("event-catch-up", world.subscriptions.run),
+            Task("presence", world.rooms.run),
+        ]
+        async with Supervisor([Task(options.task, TASKS[options.task]), *own]):
             yield
 
     server = Server(
@@ -174,6 +187,7 @@ def main() -> None:
         admin=create_admin_app(world.readings),
         settings=ServerSettings(port=0, admin_port=0),
         shutdown=ShutdownSettings(requests_timeout=options.requests_timeout),
+        limits=Limits.of(world.settings.http, world.settings.sockets),
         lifecycle=world.lifecycle,
         resources=resources(),
         closers=[world.sockets.drain],

@@ -58,8 +58,8 @@ async def say(ws: ClientConnection, **message: object) -> dict[str, Any]:
     return await said(ws)
 
 
-async def said(ws: ClientConnection) -> dict[str, Any]:
-    return dict(json.loads(await asyncio.wait_for(ws.recv(), 10)))
+async def said(ws: ClientConnection, seconds: float = 10) -> dict[str, Any]:
+    return dict(json.loads(await asyncio.wait_for(ws.recv(), seconds)))
 
 
 def http(program: Program, user: str = "alice") -> httpx2.AsyncClient:
@@ -232,6 +232,7 @@ async def test_a_topic_of_somebody_else_is_refused(shared: Program) -> None:
 REFUSALS = [
     ({}, None, 401, "unauthenticated"),
     ({"origin": "https://evil.example.com"}, "alice", 403, "origin_forbidden"),
+    ({"origin": "https://127.0.0.1"}, "alice", 403, "origin_forbidden"),
     ({"origin": "null"}, "alice", 403, "origin_forbidden"),
 ]
 
@@ -256,6 +257,12 @@ async def test_a_handshake_is_refused_before_it_succeeds_and_a_get_says_the_same
 
 async def test_an_allowed_origin_may_connect(shared: Program) -> None:
     async with connected(shared, additional_headers={"origin": ALLOWED_ORIGIN}) as ws:
+        assert await say(ws, type="ping") == {"type": "pong"}
+
+
+async def test_a_page_of_the_servers_own_address_may_connect(shared: Program) -> None:
+    own = f"https://127.0.0.1:{shared.port}"
+    async with connected(shared, additional_headers={"origin": own}) as ws:
         assert await say(ws, type="ping") == {"type": "pong"}
 
 
@@ -329,6 +336,12 @@ async def test_a_socket_that_does_not_read_does_not_slow_another(shared: Program
 
         assert max(gaps) < 2, "ten times what was measured, and far below the stuck one's deadline"
         await until(shared, lambda now: now["sockets"] == 1)
+
+        stuck.transport.resume_reading()
+        with pytest.raises(ConnectionClosed):
+            async for _ in stuck:
+                pass
+        assert stuck.close_code == 4413, "it is told why, although it read nothing"
     await nothing_left(shared)
 
 

@@ -16,11 +16,13 @@ from loguru import logger
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
+from platform_api.server.hardening.limits import Limits
 from platform_api.server.in_flight import InFlight
+from platform_api.server.last_answers import LastAnswers
 from platform_api.server.lifecycle import Lifecycle
 from platform_api.server.loop import new_loop
 from platform_api.server.runner import Server
-from platform_config import ServerSettings, ShutdownSettings
+from platform_config import HttpSettings, ServerSettings, ShutdownSettings, SocketsSettings
 from platform_domain.startup import StartupError
 
 REFUSAL = b'{"error":"The server is restarting.","code":"shutting_down"}'
@@ -154,7 +156,7 @@ def say(what: str) -> None:
 def serve(options: Options) -> int:
     lifecycle = options.lifecycle
     server = Server(
-        public=InFlight(App(lifecycle), lifecycle, refusal=REFUSAL),
+        public=LastAnswers(InFlight(App(lifecycle), lifecycle, refusal=REFUSAL), lifecycle),
         admin=admin(lifecycle),
         settings=ServerSettings(port=options.port, admin_port=0),
         shutdown=HastyShutdown(
@@ -163,6 +165,7 @@ def serve(options: Options) -> int:
             sockets_timeout=options.sockets_timeout,
             watchdog_after=options.watchdog_after,
         ),
+        limits=Limits.of(HttpSettings(), SocketsSettings()),
         lifecycle=lifecycle,
         resources=resources(options.fault),
         closers=[lambda: closer(options.closer)],

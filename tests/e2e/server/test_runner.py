@@ -141,6 +141,17 @@ def test_a_server_that_listens_is_ready_and_does_not_name_its_software() -> None
         assert response.getheader("server") is None
 
 
+@on_both_loops
+def test_a_reload_of_one_process_is_declined_and_it_serves_on(loop: str) -> None:
+    with listening(loop=loop) as server:
+        server.signal(signal.SIGHUP)
+        server.wait_for("SIGHUP replaces workers, and this is one process")
+
+        assert get(server.port, "/fast") == (200, b"fast")
+        server.signal()
+        assert server.exit_code() == 0
+
+
 def test_the_stop_goes_in_order() -> None:
     with listening() as server:
         server.signal(signal.SIGINT)

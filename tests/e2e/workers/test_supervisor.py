@@ -96,7 +96,9 @@ def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
         assert process != victim
         assert "ended with signal SIGKILL" in program.output
         assert away < 2.0 or away - start < 0.3, "the rest is the machine's"
-        assert clients.outcomes["unanswered"] <= 4, "what the killed one had begun"
+        # Each client: what the killed one had begun, and what then waited in its socket's queue
+        # until the parent closed that.
+        assert clients.outcomes["unanswered"] <= 2 * 4
         assert clients.outcomes["refused"] == 0
         assert clients.outcomes["404"] > 100
         assert clients.slowest < 2.0

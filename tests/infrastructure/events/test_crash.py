@@ -56,9 +56,31 @@ async def test_with_valkey_an_event_is_told_once_by_whoever_comes_after(
         assert (listener.data, listener.offsets) == ([b"later"], [2])
 
 
-async def commit_and_die(database_url: str, valkey_url: str | None = None) -> None:
-    """Run a process that publishes within a unit of work, commits, and is killed right then."""
-    order = {"database_url": database_url, "valkey_url": valkey_url, "project": str(uuid4())}
+async def test_with_valkey_an_event_is_not_told_again_although_nobody_took_note_of_it(
+    database_url: str, valkey: TestValkey
+) -> None:
+    await commit_and_die(database_url, valkey.url, relaying=True)
+    assert ask(database_url, WAITING) == [(1,)]
+
+    async with ValkeySite(database_url, valkey.url).node() as node:
+        (brought,) = await node.bus.heads([NEWS])
+        await eventually(lambda: ask(database_url, WAITING) == [(0,)])
+
+        assert brought.offset == 1
+        assert await node.bus.heads([NEWS]) == [brought]
+
+
+async def commit_and_die(
+    database_url: str, valkey_url: str | None = None, *, relaying: bool = False
+) -> None:
+    """Run a process that publishes within a unit of work, commits, and is killed right then, or
+    with `relaying` after it has brought the event to Valkey."""
+    order = {
+        "database_url": database_url,
+        "valkey_url": valkey_url,
+        "project": str(uuid4()),
+        "relaying": relaying,
+    }
     child = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "tests.infrastructure.events.dying", json.dumps(order)],

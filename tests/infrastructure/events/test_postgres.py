@@ -109,6 +109,22 @@ async def test_a_flood_between_two_reads_is_delivered_whole(
         assert listener.offsets == list(range(1, 2501))
 
 
+async def test_a_topic_whose_head_an_admin_deleted_goes_on_in_another_epoch(
+    site: PostgresSite, database_url: str
+) -> None:
+    async with site.node() as node:
+        listener = Listener(node.bus, NEWS)
+        before = await listener.subscribe()
+        await node.bus.publish(NEWS, b"1")
+        await listener.hears(1)
+
+        ask(database_url, "DELETE FROM event_heads RETURNING topic")
+        await node.bus.publish(NEWS, b"2")
+
+        assert await listener.hears(2) == [b"1", b"2"]
+        assert not (await node.bus.replay(NEWS, before)).complete
+
+
 async def test_what_came_while_nobody_listened_is_delivered_without_another_event(
     database_url: str,
 ) -> None:

@@ -1,15 +1,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 
 from platform_domain.events import TopicName
+from platform_infrastructure.events.limits import RETAINED_SECONDS
 from platform_infrastructure.events.outbox import Outbox
 from platform_infrastructure.events.relay import Relay
 from platform_infrastructure.events.valkey import ValkeyEventBus
 from platform_infrastructure.events.valkey_client import ValkeyClient
-from platform_infrastructure.events.valkey_log import ValkeyLog
+from platform_infrastructure.events.valkey_log import SEEN_SECONDS, ValkeyLog
 from platform_infrastructure.postgres.database import Database
 from tests.infrastructure.events.nodes import Listener, ValkeySite, eventually, running
 from tests.infrastructure.events.valkeys import TestValkey
@@ -143,6 +145,15 @@ async def test_an_event_that_was_brought_before_a_crash_is_not_brought_again(
         replay = await log.replay(NEWS, start)
         assert [event.data for event in replay.events] == [b"1", b"2"]
         assert await outbox.first() == []
+
+
+async def test_the_ids_of_events_do_not_fill_the_server(valkey: TestValkey) -> None:
+    client = ValkeyClient(valkey.url)
+    await ValkeyLog(client).append(NEWS, b"1", id=uuid4())
+    await client.close()
+
+    (seen,) = valkey.ask("KEYS", "*seen*")
+    assert 0 < valkey.ask("TTL", seen) <= SEEN_SECONDS < RETAINED_SECONDS
 
 
 async def test_nodes_that_relay_at_a_time_bring_each_event_once_and_in_order(

@@ -10,6 +10,7 @@ from platform_domain.projects import ProjectNameTaken
 from platform_infrastructure.postgres import query
 from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
+from platform_infrastructure.postgres.pool import WAITING_PER_CONNECTION
 from platform_infrastructure.postgres.query import Many, Maybe, One, RowCountError
 from platform_infrastructure.projects import CreateProject, FindProject, RenameProject
 from tests.infrastructure.postgres.connections import ask, opened
@@ -179,8 +180,9 @@ async def test_more_who_wait_than_is_sensible_are_refused_at_once(database_url: 
         database_url, pool_min_size=1, pool_max_size=1, pool_timeout=30
     ) as connections:
         database = Database(connections)
-        waiting = [asyncio.create_task(database.run(Sleep(seconds=30))) for _ in range(5)]
-        while connections.stats().waiting < 4:  # noqa: ASYNC110
+        sleeps = [database.run(Sleep(seconds=30)) for _ in range(1 + WAITING_PER_CONNECTION)]
+        waiting = [asyncio.create_task(sleep) for sleep in sleeps]
+        while connections.stats().waiting < WAITING_PER_CONNECTION:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
         with pytest.raises(Unavailable):

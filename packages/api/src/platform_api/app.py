@@ -6,6 +6,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from platform_api.capacity import Capacity
 from platform_api.contract.pages import contract_pages
 from platform_api.docs_page.pages import docs_pages
 from platform_api.errors import RouteNotFound, ShuttingDown, error_body, error_response
@@ -23,15 +24,19 @@ from platform_api.middleware.trusted_host import TrustedHost
 from platform_api.operation import Endpoint
 from platform_api.router import Api
 from platform_api.server.in_flight import InFlight
+from platform_api.server.last_answers import LastAnswers
 from platform_api.server.lifecycle import Lifecycle
 from platform_config import Settings
 from platform_domain.identity import Authenticator
 
 
-def layers(settings: Settings, lifecycle: Lifecycle, readings: Readings) -> list[Middleware]:
+def layers(
+    settings: Settings, lifecycle: Lifecycle, readings: Readings, capacity: Capacity
+) -> list[Middleware]:
     """Return what a request passes before its operation, outermost first."""
     http = settings.http
     return [
+        Middleware(LastAnswers, lifecycle=lifecycle),
         Middleware(SecurityHeaders),
         # A probe comes with the pod's address, twice a second: no host check, no cap, no log line.
         Middleware(Pages, pages=public_pages(readings)),
@@ -41,7 +46,7 @@ def layers(settings: Settings, lifecycle: Lifecycle, readings: Readings) -> list
         Middleware(InFlight, lifecycle=lifecycle, refusal=error_body(ShuttingDown())),
         # Outside what holds a place: a client that sends on after its answer takes up none.
         Middleware(BodyCeiling, max_bytes=http.max_body_bytes, timeout=http.body_timeout),
-        Middleware(Admission, max_in_flight=http.max_in_flight),
+        Middleware(Admission, capacity=capacity),
         Middleware(ErrorBoundary),
         Middleware(TrustedHost, hosts=http.allowed_hosts),
         Middleware(Deadline, seconds=http.request_timeout),
@@ -52,6 +57,7 @@ def create_app(
     settings: Settings,
     lifecycle: Lifecycle,
     readings: Readings,
+    capacity: Capacity,
     features: Sequence[Feature],
     authenticator: Authenticator,
     once: Once,
@@ -65,7 +71,7 @@ def create_app(
     endpoints = [Endpoint(operation, authenticator, once) for operation in operations_of(features)]
     docs = docs_pages() if settings.development else {}
     app: ASGIApp = Pages(Api(endpoints, realtime), {**contract_pages(document), **docs})
-    for layer in reversed(layers(settings, lifecycle, readings)):
+    for layer in reversed(layers(settings, lifecycle, readings, capacity)):
         app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 

@@ -5,17 +5,21 @@ from dependency_injector.providers import Dependency, Factory, List, Selector, S
 
 from platform_api.app import create_admin_app, create_app
 from platform_api.authenticators import AnonymousAuthenticator, DevelopmentAuthenticator
+from platform_api.capacity import Capacity
 from platform_api.contract.openapi import openapi
 from platform_api.feature import messages_of, operations_of, tasks_of, topics_of
 from platform_api.features.projects import ProjectsFeature
 from platform_api.health import Readings, all_checks
 from platform_api.idempotency import Once
+from platform_api.load_shedding import LoadShedding
 from platform_api.realtime.contract import Contract
 from platform_api.realtime.encoder import EncodedEvents, EventEncoder
 from platform_api.realtime.endpoint import Realtime
+from platform_api.realtime.presence import Rooms
 from platform_api.realtime.sockets import Sockets
 from platform_api.realtime.subscriptions import Subscriptions
 from platform_api.resources import Resource, opened
+from platform_api.server.hardening.limits import Limits
 from platform_api.server.inherited import NOTHING, Inherited
 from platform_api.server.lifecycle import Lifecycle
 from platform_api.server.runner import Server
@@ -32,6 +36,9 @@ from platform_infrastructure.postgres.health import DatabaseHealth
 from platform_infrastructure.postgres.pool import Pool
 from platform_infrastructure.postgres.start import opened_database
 from platform_infrastructure.postgres.verification.startup import verified_queries
+from platform_infrastructure.presence.memory import MemoryPresence
+from platform_infrastructure.presence.optional import valkey_presence
+from platform_infrastructure.presence.postgres import PostgresPresence
 from platform_infrastructure.projects import PostgresProjects
 
 
@@ -53,6 +60,12 @@ class Container(DeclarativeContainer):
         postgres=Singleton(PostgresEventBus, settings.provided.database, database),
         valkey=Singleton(valkey_event_bus, settings.provided.events, database),
     )
+    presence = Selector(
+        settings.provided.events_engine,
+        memory=Singleton(MemoryPresence),
+        postgres=Singleton(PostgresPresence, database),
+        valkey=Singleton(valkey_presence, bus),
+    )
     encoder = Singleton(EventEncoder)
     events = Singleton(EncodedEvents, bus, encoder)
 
@@ -70,11 +83,13 @@ class Container(DeclarativeContainer):
 
     sockets = Singleton(Sockets, settings.provided.sockets)
     subscriptions = Singleton(Subscriptions, bus, sockets)
+    rooms = Singleton(Rooms, presence, bus, sockets)
 
     own_tasks = List(
         Singleton(Task, "database-health", database_health.provided.run, critical=True),
         Singleton(Task, "idempotency-keys", idempotency_keys.provided.forget_expired, every=3600.0),
         Singleton(Task, "event-catch-up", subscriptions.provided.run, critical=True),
+        Singleton(Task, "presence", rooms.provided.run),
     )
     engine_tasks = Selector(
         settings.provided.events_engine,
@@ -105,6 +120,7 @@ class Container(DeclarativeContainer):
         contract,
         sockets,
         subscriptions,
+        rooms,
         authenticator,
         settings.provided.cors.origins,
     )
@@ -115,8 +131,18 @@ class Container(DeclarativeContainer):
         contract.provided.server_message,
     )
     once = Singleton(Once, idempotency_keys, unit_of_work)
+    capacity = Singleton(Capacity, settings.provided.http.max_in_flight)
     app = Singleton(
-        create_app, settings, lifecycle, readings, features, authenticator, once, realtime, document
+        create_app,
+        settings,
+        lifecycle,
+        readings,
+        capacity,
+        features,
+        authenticator,
+        once,
+        realtime,
+        document,
     )
 
     resources = List(
@@ -149,8 +175,10 @@ class Container(DeclarativeContainer):
         admin=Singleton(create_admin_app, readings),
         settings=settings.provided.server,
         shutdown=settings.provided.shutdown,
+        limits=Factory(Limits.of, settings.provided.http, settings.provided.sockets),
         lifecycle=lifecycle,
         resources=Factory(opened, resources),
+        shed=Singleton(LoadShedding, capacity, lifecycle),
         closers=List(sockets.provided.drain),
         inherited=inherited,
     )

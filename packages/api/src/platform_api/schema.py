@@ -40,12 +40,15 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-def faults(error: ValidationError, place: str) -> list[dict[str, Any]]:
-    """Return the first faults as `{path, message, code}`; `path` is a JSON pointer (RFC 6901)."""
+def faults(error: ValidationError, place: str, *, below: int = 0) -> list[dict[str, Any]]:
+    """Return the first faults as `{path, message, code}`; `path` is a JSON pointer (RFC 6901).
+
+    It begins `below` so many steps of pydantic's path, which names members of a union too.
+    """
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
-            "path": _pointer([place, *fault["loc"]]),
+            "path": _pointer([place, *fault["loc"][below:]]),
             "message": PLAIN.get(fault["type"], fault["msg"]),
             "code": fault["type"],
         }

@@ -5,11 +5,11 @@ Heavy modules are imported where they are needed, so that `serve --help` answers
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,11 @@ STOPPED = 0
 
 
 def main() -> None:
+    # Until the server takes the signals over. A KeyboardInterrupt would be told with its trace, and
+    # some import might swallow it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(prog="serve", description="Run the platform's server.")
-    parser.add_argument("--version", action="version", version=version("platform-api"))
+    parser.add_argument("--version", action="version", version=_version())
     parser.add_argument(
         "--reload", action="store_true", help="development: restart when code or settings change"
     )
@@ -50,6 +53,12 @@ def main() -> None:
     sys.exit(serve(lent=_lent_url() if arguments.child else None))
 
 
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("platform-api")
+
+
 def reload() -> int:
     """Run `serve` in a child process, again after each change, and return the exit code."""
     from loguru import logger
@@ -64,8 +73,6 @@ def reload() -> int:
     except StartupError as error:
         logger.error("The server cannot start. {}", error)
         return FAILED
-    except KeyboardInterrupt:  # Before the signals were taken over.
-        return STOPPED
     return STOPPED
 
 
@@ -99,10 +106,7 @@ def serve(*, lent: str | None = None, inherited: "Inherited | None" = None) -> i
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
-    try:
-        return _serve(loaded, lent, inherited or NOTHING)
-    except KeyboardInterrupt:  # Before the server took over the signals.
-        return STOPPED
+    return _serve(loaded, lent, inherited or NOTHING)
 
 
 def _serve(loaded: "Loaded", lent: str | None, inherited: "Inherited") -> int:
@@ -136,7 +140,7 @@ def _announce(loaded: "Loaded") -> None:
     from loguru import logger
 
     environment = loaded.settings.environment
-    logger.info("Platform {} starts in {}.", version("platform-api"), environment)
+    logger.info("Platform {} starts in {}.", _version(), environment)
     for warning in loaded.warnings:
         logger.warning("{}", warning)
 

@@ -13,7 +13,7 @@ HEAD = """\
 # Copy this file to .env and uncomment what you change, or set the same names in the environment.
 # The environment wins over .env, .env over the file that PLATFORM_CONFIG names, that over the
 # default. An empty value counts as unset. NAME_FILE=/path reads NAME from a file, e.g.
-# DATABASE_URL_FILE=/run/secrets/database_url.
+# DATABASE_URL_FILE=/run/secrets/database_url. Names that begin with TEST_ are left to the tests.
 
 # TOML file of the same names in upper case, one a line without tables, e.g. PORT = 8000.
 # Set in the environment or in .env. Default: none.

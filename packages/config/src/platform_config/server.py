@@ -18,10 +18,10 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="Address for clients. Development: loopback only.")
     port: Port = Field(8000, description="Port for clients; 0 takes any free port.")
     admin_host: str = Field(
-        "127.0.0.1", description="Address for metrics and admins. Development: loopback only."
+        "127.0.0.1", description="Address for admins: health in detail. Development: loopback only."
     )
     admin_port: Port = Field(
-        9000, description="Port for metrics and admins; 0 takes any free port."
+        9000, description="Port for admins: health in detail; 0 takes any free port."
     )
 
     workers: int = Field(

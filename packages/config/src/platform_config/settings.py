@@ -53,6 +53,7 @@ class Settings(BaseModel):
             if isinstance(section, Section):
                 yield from section.violations()
         yield from self._timeout_violations()
+        yield from self._period_violations()
         yield from self._drain_violations()
         yield from self._engine_violations()
         of_environment = (
@@ -66,6 +67,19 @@ class Settings(BaseModel):
             yield (
                 "HTTP_ALLOWED_HOSTS=* answers to every name in a Host header; name your own,"
                 " e.g. HTTP_ALLOWED_HOSTS=api.example.com"
+            )
+
+    def _period_violations(self) -> Iterator[Violation]:
+        shutdown, alone = self.shutdown, self.server.workers == 1
+        longest = shutdown.watchdog if alone else shutdown.parent_watchdog
+        if shutdown.orchestrator_period is not None and shutdown.orchestrator_period <= longest:
+            period = "SHUTDOWN_ORCHESTRATOR_PERIOD"
+            yield Violation(
+                names=(period,) if alone else (period, "WORKERS"),
+                expected=f"more than the {longest:g} seconds that a stop may take: its steps"
+                f" ({shutdown.grace:g}) and {longest - shutdown.grace:g} until it counts as stuck",
+                fix="let the orchestrator wait longer, or shorten the steps, e.g."
+                " SHUTDOWN_REQUESTS_TIMEOUT",
             )
 
     def _drain_violations(self) -> Iterator[Violation]:

@@ -1,13 +1,12 @@
 """How long each step of a stop may take."""
 
-from collections.abc import Iterator
-
 from pydantic import Field
 
-from platform_config.problems import Violation
 from platform_config.section import Seconds, Section, Timeout
 
 WATCHDOG_MARGIN = 10.0
+WORKER_MARGIN = 2.0
+PARENT_MARGIN = 3.0
 
 
 class ShutdownSettings(Section):
@@ -43,12 +42,12 @@ class ShutdownSettings(Section):
         """Seconds after which a stop that still has not ended counts as stuck."""
         return self.grace + WATCHDOG_MARGIN
 
-    def violations(self) -> Iterator[Violation]:
-        if self.orchestrator_period is not None and self.orchestrator_period <= self.watchdog:
-            yield Violation(
-                names=("SHUTDOWN_ORCHESTRATOR_PERIOD",),
-                expected=f"more than the {self.watchdog:g} seconds that a stop may take: its steps"
-                f" ({self.grace:g}) and {WATCHDOG_MARGIN:g} until it counts as stuck",
-                fix="let the orchestrator wait longer, or shorten the steps, e.g."
-                " SHUTDOWN_REQUESTS_TIMEOUT",
-            )
+    @property
+    def worker_timeout(self) -> float:
+        """Seconds after which a parent kills a worker whose own watchdog has not ended it."""
+        return self.watchdog + WORKER_MARGIN
+
+    @property
+    def parent_watchdog(self) -> float:
+        """Seconds after which the stop of a parent counts as stuck."""
+        return self.worker_timeout + PARENT_MARGIN

@@ -37,7 +37,9 @@ def routes() -> None:
 def middleware() -> None:
     """List what a request passes before its operation, outermost first."""
     container = unconnected_container()
-    stack = layers(container.settings(), container.lifecycle(), container.readings())
+    stack = layers(
+        container.settings(), container.lifecycle(), container.readings(), container.capacity()
+    )
     _table((str(getattr(layer.cls, "__name__", layer.cls)), _summary(layer.cls)) for layer in stack)
 
 

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from platform_api.errors import BodyTimeout, PayloadTooLarge
-from platform_api.server.in_flight import CLOSE
+from platform_api.server.last_answers import CLOSE
 
 MAX_BODY = "max_body"  # Where the scope says how large this request's body may be.
 DRAIN_BYTES = 1024 * 1024

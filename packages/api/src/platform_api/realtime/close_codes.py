@@ -12,6 +12,8 @@ class CloseCode(IntEnum):
     """A bug of ours. Reconnect with a growing pause."""
     SERVICE_RESTART = 1012
     """The server restarts. Reconnect after `reconnect_after_ms` of the `goodbye`."""
+    HEARTBEAT_LOST = 4408
+    """Nothing was heard of the peer for too long. Reconnect now and resume."""
     SLOW_CONSUMER = 4413
     """What was to be told did not fit: it was read too slowly. Reconnect now and resume."""
     TOO_MANY_MESSAGES = 4429

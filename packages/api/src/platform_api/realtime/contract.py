@@ -21,6 +21,8 @@ from platform_api.realtime.messages import (
     Goodbye,
     Ping,
     Pong,
+    PresenceChanged,
+    PresenceSnapshot,
     Reset,
     Subscribe,
     Subscribed,
@@ -39,6 +41,8 @@ OWN_SERVER_MESSAGES = (
     Unsubscribed,
     Reset,
     Dropped,
+    PresenceSnapshot,
+    PresenceChanged,
     Done,
     ErrorMessage,
     Goodbye,
@@ -65,12 +69,16 @@ class Contract:
     def parse(self, text: str | bytes) -> ClientMessage:
         """Return the message in `text`. Raises `ValidationFailed`."""
         if isinstance(text, bytes):
-            fault = {"path": "", "message": "Send JSON as text, not bytes", "code": "text_expected"}
+            fault = {
+                "path": "/message",
+                "message": "Send JSON as text, not bytes",
+                "code": "text_expected",
+            }
             raise ValidationFailed(errors=[fault])
         try:
             return self._client.validate_json(text)
         except ValidationError as error:
-            raise ValidationFailed(errors=faults(error, "message")) from None
+            raise ValidationFailed(errors=faults(error, "message", below=1)) from None
 
 
 def message_id(text: str | bytes) -> str | None:

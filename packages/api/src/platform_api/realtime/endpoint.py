@@ -1,6 +1,8 @@
 """`/api/v1/ws`: who may connect, and what happens to their messages."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from loguru import logger
@@ -19,7 +21,6 @@ from platform_api.realtime.contract import Contract, message_id
 from platform_api.realtime.encoder import event_message
 from platform_api.realtime.messages import (
     ClientMessage,
-    Done,
     ErrorMessage,
     Ping,
     Pong,
@@ -31,8 +32,9 @@ from platform_api.realtime.messages import (
     Unsubscribed,
     Welcome,
 )
+from platform_api.realtime.presence import Rooms
 from platform_api.realtime.replies import Replies
-from platform_api.realtime.session import Incoming, Session, WriteFrame
+from platform_api.realtime.session import GOODBYE_SECONDS, Incoming, Session, WriteFrame
 from platform_api.realtime.sockets import Sockets
 from platform_api.realtime.subscriptions import Subscriptions
 from platform_domain.errors import DomainError, Forbidden, TooManyRequests
@@ -59,12 +61,14 @@ class Realtime:
         contract: Contract,
         sockets: Sockets,
         subscriptions: Subscriptions,
+        rooms: Rooms,
         authenticator: Authenticator,
         origins: Sequence[str],
     ) -> None:
         self._contract = contract
         self._sockets = sockets
         self._subscriptions = subscriptions
+        self._rooms = rooms
         self._authenticator = authenticator
         self._origins = origins
         self._replies = Replies()
@@ -82,15 +86,19 @@ class Realtime:
     async def _admit(self, scope: Scope) -> Identity:
         """Return who connects. Raises `OriginForbidden` and what the authenticator raises."""
         headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        # A page of a foreign site could connect with our user's cookies: no CORS for WebSockets
-        # (RFC 6455, 10.2). Who sends no Origin is no browser.
-        if origin is not None and origin not in self._origins and "*" not in self._origins:
+        if not self._may_come_from(headers.get("origin"), headers.get("host")):
             raise OriginForbidden
         query = QueryParams(scope["query_string"])
         identity = await self._authenticator.authenticate(Credentials(headers, query))
         scope["user"] = identity.user
         return identity
+
+    def _may_come_from(self, origin: str | None, host: str | None) -> bool:
+        """A page of a foreign site could connect with our user's cookies: no CORS for WebSockets
+        (RFC 6455, 10.2). Who sends no Origin is no browser; a page of our own is no stranger."""
+        if origin is None or origin in self._origins or "*" in self._origins:
+            return True
+        return bool(host) and origin.partition("://")[2] == host
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         identity = await self._admit(scope)
@@ -100,6 +108,7 @@ class Realtime:
                 await self._serve(session, send, scope["request_id"], _direct(scope))
         finally:
             scope["close_code"] = session.close_code
+            self._rooms.leave(session.topics)
             await self._subscriptions.leave(session)
 
     async def _serve(
@@ -115,7 +124,9 @@ class Realtime:
                 raise
             meaning_of(error, request_id)
             session.close_code = CloseCode.INTERNAL_ERROR
-            await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
+            with suppress(TimeoutError):  # A peer that reads nothing would keep the socket.
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
 
     async def _answer(self, session: Session, incoming: Incoming, *, request_id: str) -> None:
         id = None
@@ -140,6 +151,7 @@ class Realtime:
                 await self._subscribe(session, message)
                 return None
             case Unsubscribe():
+                self._rooms.leave([message.topic])
                 await self._subscriptions.unsubscribe(session, message.topic)
                 return Unsubscribed(topic=message.topic)
             case _:
@@ -161,17 +173,18 @@ class Realtime:
         )
         for delivery in joined.missed:
             session.tell_text(event_message(delivery))
+        if topics.has_presence(topic):
+            self._rooms.enter(session, topic)
 
     async def _call_feature(self, session: Session, message: ClientMessage) -> Reply | None:
-        user = session.identity.user
-        if (known := self._replies.find(user, message.id)) is not None:
-            return known
         declared = self._contract.messages[type(message)]
         caller = {"caller": session.identity} if declared.wants_caller else {}
-        answer: Awaitable[Reply | None] = declared.handler(message=message, **caller)
-        reply = await answer or Done()
-        self._replies.remember(user, message.id, reply)
-        return reply if message.id or not isinstance(reply, Done) else None
+        handle: Callable[[], Awaitable[Reply | None]] = partial(
+            declared.handler, message=message, **caller
+        )
+        if message.id is None:
+            return await handle()
+        return await self._replies.once(session.identity.user, message, handle)
 
 
 def _direct(scope: Scope) -> WriteFrame | None:
@@ -179,9 +192,10 @@ def _direct(scope: Scope) -> WriteFrame | None:
     return extension.get("write")
 
 
-def _refuse(session: Session) -> None:
-    session.tell(_error_message(TooManyMessages()))
+def _refuse(session: Session, incoming: Incoming) -> None:
+    session.tell(_error_message(TooManyMessages(), message_id(incoming)))
 
 
-def _error_message(error: DomainError) -> ErrorMessage:
-    return ErrorMessage(error=error.text, code=error.code, details=error.details or None)
+def _error_message(error: DomainError, id: str | None = None) -> ErrorMessage:
+    details = error.details or None
+    return ErrorMessage(id=id, error=error.text, code=error.code, details=details)

@@ -131,6 +131,28 @@ class Dropped(ServerMessage):
     count: int
 
 
+class PresenceSnapshot(ServerMessage):
+    """Who is present on the topic, each user once. Replaces what you knew.
+
+    `users` are in order, and at most the first 1,000; `count` is how many there are.
+    """
+
+    type: Literal["presence"] = "presence"
+    topic: str
+    users: list[str]
+    count: int
+
+
+class PresenceChanged(ServerMessage):
+    """Who came and who went, compared with what this socket was told before."""
+
+    type: Literal["presence_changed"] = "presence_changed"
+    topic: str
+    joined: list[str]
+    left: list[str]
+    count: int
+
+
 class ErrorMessage(Reply, ErrorBody):
     """A message of the client could not be followed. The socket stays."""
 

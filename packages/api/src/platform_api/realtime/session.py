@@ -16,7 +16,7 @@ from platform_api.realtime.rate import Rate
 from platform_api.realtime.topic import SlowPolicy
 from platform_domain.identity import Identity
 
-SEND_SECONDS = 10.0
+SEND_SECONDS = 8.0  # Less than the default of HTTP_SEND_TIMEOUT, which leaves no close code.
 GOODBYE_SECONDS = 1.0
 CANCEL_SECONDS = 0.5
 INBOX_MESSAGES = 64
@@ -24,13 +24,14 @@ INBOX_MESSAGES = 64
 Incoming = str | bytes
 Handle = Callable[["Session", Incoming], Awaitable[None]]
 WriteFrame = Callable[[bytes], bool]
-Refuse = Callable[["Session"], None]
+Refuse = Callable[["Session", Incoming], None]
 
 
 class Session:
     """Reads always, so that a lost peer is noticed; handles one message at a time; writes alone.
 
-    `run` returns when the socket is done for, however that came about.
+    `run` returns when the socket is done for, however that came about. It reads; the tasks that
+    handle and write are there only while there is something to do: most sockets are idle.
     """
 
     def __init__(
@@ -41,16 +42,19 @@ class Session:
         self.identity = identity
         self.topics: set[str] = set()
         self.close_code: int | None = None
-        self.dropped = 0
+        self._dropped = 0
         self._receive = receive
         self._send = send
         self._outbox = Outbox()
-        self._inbox: asyncio.Queue[Incoming] = asyncio.Queue(INBOX_MESSAGES)
+        self._inbox: list[Incoming] = []
         self._direct: WriteFrame | None = None
-        self._writing = False
         self._rate = Rate(per_second, time.monotonic)
-        self._closing = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._closes = False
+        self._reading: asyncio.Timeout | None = None
+        self._sending: asyncio.Timeout | None = None
+        self._handler: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
 
     async def accept(self, direct: WriteFrame | None = None) -> None:
         """Let the handshake succeed. `direct` is the server's way past its queues, if it has one."""
@@ -68,17 +72,18 @@ class Session:
         if self._write_directly(text):
             return
         try:
-            self.dropped += self._outbox.put(text, slow)
+            self._dropped += self._outbox.put(text, slow)
         except OutboxFull:
             self.close(CloseCode.SLOW_CONSUMER, discard=True)
+        self._begin_writing()
 
     def _write_directly(self, text: Text) -> bool:
         """Write past the outbox, when nothing waits there or is being written from there."""
         return (
             self._direct is not None
             and self.close_code is None
+            and self._writer is None
             and self._outbox.is_empty
-            and not self._writing
             and self._direct(text.frame)
         )
 
@@ -86,54 +91,42 @@ class Session:
         """Close after what waits has been written, or at once. The first code counts."""
         if self.close_code is None:
             self.close_code = code
+            self._closes = True
             self._outbox.close(discard=discard)
-            self._closing.set()
-
-    async def ended(self) -> None:
-        """Return when nothing of the socket is left."""
-        await self._ended.wait()
+            # So that the peer is told why, if it ever reads again.
+            _end_in(0 if discard else GOODBYE_SECONDS / 2, self._sending)
+            self._begin_writing()
+            _end_in(GOODBYE_SECONDS, self._reading)
 
     async def run(self, handle: Handle, refuse: Refuse) -> None:
         """Serve the accepted socket. `refuse` is called for a message that came too fast."""
-        reader = self._begin(self._read(refuse), "reader")
-        writer = self._begin(self._write(), "writer")
-        others = {
-            self._begin(self._handle(handle), "handler"),
-            self._begin(self._closing.wait(), "close"),
-        }
         try:
-            await self._until_done(reader, writer, others)
+            async with asyncio.timeout(GOODBYE_SECONDS if self._closes else None) as reading:
+                self._reading = reading
+                self._begin_writing()
+                await self._read(handle, refuse)
+        except TimeoutError:
+            if not reading.expired():
+                raise
         finally:
-            await _cancelled({reader, writer, *others})
-            self._ended.set()
+            self._reading = None
+            await _cancelled({task for task in (self._handler, self._writer) if task})
+            self._handler = self._writer = None
+            if self._dropped:
+                logger.info("A socket read too slowly for {} events.", self._dropped)
+        if self._error is not None:
+            raise self._error
 
-    def _begin(self, work: Coroutine[Any, Any, object], part: str) -> asyncio.Task[object]:
-        return asyncio.create_task(work, name=f"socket {self.id} {part}")
-
-    async def _until_done(
-        self,
-        reader: asyncio.Task[object],
-        writer: asyncio.Task[object],
-        others: set[asyncio.Task[object]],
-    ) -> None:
-        """Wait for the peer to leave; after a close of ours only a moment longer."""
-        done, _ = await asyncio.wait({reader, writer, *others}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if (error := task.exception()) is not None:
-                raise error
-        if reader not in done:
-            await asyncio.wait({writer}, timeout=GOODBYE_SECONDS)
-            await asyncio.wait({reader}, timeout=GOODBYE_SECONDS)
-
-    async def _read(self, refuse: Refuse) -> None:
+    async def _read(self, handle: Handle, refuse: Refuse) -> None:
         while (message := await self._receive())["type"] != "websocket.disconnect":
+            incoming = _content(message)
             if not self._rate.allows():
                 self.close(CloseCode.TOO_MANY_MESSAGES, discard=True)
-                continue
-            try:
-                self._inbox.put_nowait(_content(message))
-            except asyncio.QueueFull:
-                refuse(self)
+            elif len(self._inbox) < INBOX_MESSAGES:
+                self._inbox.append(incoming)
+                self._begin_handling(handle)
+            else:
+                refuse(self, incoming)
         self._left(message.get("code"))
 
     def _left(self, code: int | None) -> None:
@@ -141,21 +134,54 @@ class Session:
             self.close_code = code
         self._outbox.close(discard=True)
 
+    def _begin_handling(self, handle: Handle) -> None:
+        if self._handler is None:
+            self._handler = self._begin(self._handle(handle), "handler")
+
     async def _handle(self, handle: Handle) -> None:
-        while True:
-            await handle(self, await self._inbox.get())
+        try:
+            while self._inbox:
+                await handle(self, self._inbox.pop(0))
+        finally:
+            self._handler = None
+
+    def _begin_writing(self) -> None:
+        is_served = self._reading is not None
+        if is_served and self._writer is None and (self._closes or not self._outbox.is_empty):
+            self._writer = self._begin(self._write(), "writer")
 
     async def _write(self) -> None:
         try:
-            while (text := await self._outbox.get()) is not None:
-                self._writing = True
-                async with asyncio.timeout(SEND_SECONDS):
-                    await self._send({"type": "websocket.send", "text": text.json})
-                self._writing = False
+            while (text := self._outbox.take()) is not None:
+                await self._send_text(text)
         except TimeoutError:
             self.close(CloseCode.SLOW_CONSUMER, discard=True)
-        if self._closing.is_set():
+        if self._closes:
             await self._send({"type": "websocket.close", "code": self.close_code})
+            _end_in(GOODBYE_SECONDS, self._reading)
+        else:
+            self._writer = None
+
+    async def _send_text(self, text: Text) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS) as self._sending:
+                await self._send({"type": "websocket.send", "text": text.json})
+        finally:
+            self._sending = None
+
+    def _begin(self, work: Coroutine[Any, Any, None], part: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"socket {self.id} {part}")
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._reading is None:
+            logger.debug("A socket's task ended with {!r}.", error)
+            return
+        self._error = error
+        _end_in(0, self._reading)
 
 
 def _content(message: Message) -> Incoming:
@@ -163,12 +189,21 @@ def _content(message: Message) -> Incoming:
     return text if text is not None else data or b""
 
 
-async def _cancelled(tasks: set[asyncio.Task[object]]) -> None:
-    running = tasks
-    while running:  # A library below a handler may swallow one cancellation.
-        for task in running:
+def _end_in(seconds: float, work: asyncio.Timeout | None) -> None:
+    """Let work that still goes on end so many seconds from now."""
+    if work is not None and not work.expired():
+        work.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    """End the tasks, also when the caller is cancelled meanwhile: none may outlive its socket."""
+    interrupted = None
+    while tasks:  # A library below a handler may swallow one cancellation.
+        for task in tasks:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.debug("A socket's task ended with {!r}.", error)
+        try:
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted

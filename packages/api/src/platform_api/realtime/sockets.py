@@ -46,6 +46,7 @@ class Sockets:
         self._by_topic: defaultdict[str, set[Session]] = defaultdict(set)
         self._slow: dict[str, SlowPolicy] = {}
         self._draining = False
+        self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -55,6 +56,9 @@ class Sockets:
 
     def of_topic(self, topic: str) -> frozenset[Session]:
         return frozenset(self._by_topic.get(topic, ()))
+
+    def is_heard(self, topic: str) -> bool:
+        return topic in self._by_topic
 
     def check_room(self, user: UserId) -> None:
         """Raises `ShuttingDown` when the server lets sockets go already, `SocketsFull` or
@@ -80,6 +84,8 @@ class Sockets:
             self.exit(session, topic)
         self._all.pop(session.id, None)
         _discard(self._by_user, session.identity.user, session)
+        if self._draining and not self._all:
+            self._emptied.set()
 
     def enter(self, session: Session, topic: str, slow: SlowPolicy = SlowPolicy.DISCONNECT) -> None:
         """Let the session hear a topic; `slow` is the policy of the topic."""
@@ -111,7 +117,9 @@ class Sockets:
                 session.close(CloseCode.SERVICE_RESTART)
             if batch + 1 < batches:
                 await asyncio.sleep(BATCH_SECONDS)
-        await asyncio.gather(*(session.ended() for session in leaving))
+        # Of all, not of each: one that is cancelled before it was accepted never runs.
+        if self._all:
+            await self._emptied.wait()
 
 
 def _reconnect_after() -> int:

@@ -61,46 +61,58 @@ class Subscriptions:
         self, session: Session, topic: str, slow: SlowPolicy, since: Position | None = None
     ) -> Joined:
         """Let `session` hear a topic. Raises `Unavailable`."""
-        async with self._lock(topic):
-            position = self._positions.get(topic) or await self._begin(topic)
-            joined = Joined(position) if since is None else await self._resume(topic, since)
-            self._sockets.enter(session, topic, slow)
-            if joined.position.offset > self._place(topic).offset:
-                self._ahead[topic][session] = joined.position.offset
-            return joined
+        try:
+            async with self._lock(topic):
+                return await self._join(session, topic, slow, since)
+        except BaseException:
+            # Who asked for the engine's subscription may not have lived to hear it.
+            await asyncio.shield(self._end_unheard(topic))
+            raise
 
     async def unsubscribe(self, session: Session, topic: str) -> None:
         self._sockets.exit(session, topic)
+        self._forget_ahead(session, topic)
         await self._end_unheard(topic)
 
     async def leave(self, session: Session) -> None:
         """Release everything the session held."""
-        topics = list(session.topics)
+        topics = sorted(session.topics)
         self._sockets.leave(session)
+        for topic in topics:
+            self._forget_ahead(session, topic)
         # Also when this very task is being cancelled: the engine must not go on for nobody.
         await asyncio.shield(self._end_all_unheard(topics))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Catch up with topics that fell behind, and look now and then whether one did."""
-        stopped = asyncio.create_task(stopping.wait())
-        try:
-            while not stopping.is_set():
-                await self._catch_up_next(stopped)
-        finally:
-            stopped.cancel()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._keep_catching_up()),
+                group.create_task(self._keep_looking()),
+            ]
+            await stopping.wait()
+            for task in tasks:
+                task.cancel()
 
-    async def _catch_up_next(self, stopped: asyncio.Task[bool]) -> None:
-        waiting = asyncio.create_task(self._behind.get())
-        try:
-            await asyncio.wait(
-                {waiting, stopped}, timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if waiting.done():
-                await self._catch_up(waiting.result())
-            elif not stopped.done():
-                await self._find_laggards()
-        finally:
-            waiting.cancel()
+    async def _keep_catching_up(self) -> None:
+        while True:
+            await self._catch_up(await self._behind.get())
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self._find_laggards()
+
+    async def _join(
+        self, session: Session, topic: str, slow: SlowPolicy, since: Position | None
+    ) -> Joined:
+        position = self._positions.get(topic) or await self._begin(topic)
+        joined = Joined(position) if since is None else await self._resume(topic, since)
+        self._sockets.enter(session, topic, slow)
+        self._forget_ahead(session, topic)
+        if joined.position.offset > self._place(topic).offset:
+            self._ahead[topic][session] = joined.position.offset
+        return joined
 
     async def _begin(self, topic: str) -> Position:
         self._positions[topic] = None
@@ -109,7 +121,7 @@ class Subscriptions:
                 TopicName(topic), self._deliver, partial(self._fall_behind, topic)
             )
         except BaseException:
-            del self._positions[topic]
+            self._forget(topic)
             raise
         # A delivery may have come while we waited for the answer.
         position = self._positions[topic] = self._positions[topic] or head
@@ -121,11 +133,11 @@ class Subscriptions:
         while True:
             replay = await self._bus.replay(TopicName(topic), since)
             missed += replay.events
-            if not replay.complete or _too_much(missed):
-                return Joined(self._place(topic), recovered=False)
-            since = replay.head
-            place = self._place(topic)
-            if since.offset >= place.offset or since.epoch != place.epoch:
+            since, place = replay.head, self._place(topic)
+            # In another epoch: who listens was told of the loss meanwhile, or is about to be.
+            if not replay.complete or since.epoch != place.epoch or _too_much(missed):
+                return Joined(place, recovered=False)
+            if since.offset >= place.offset:
                 return Joined(since, recovered=True, missed=missed)
 
     def _place(self, topic: str) -> Position:
@@ -133,20 +145,29 @@ class Subscriptions:
         assert position is not None  # noqa: S101 - set by _begin before anybody asks
         return position
 
+    def _forget_ahead(self, session: Session, topic: str) -> None:
+        self._ahead[topic].pop(session, None)
+        if not self._ahead[topic]:
+            del self._ahead[topic]
+
     async def _end_all_unheard(self, topics: Sequence[str]) -> None:
         for topic in topics:
             await self._end_unheard(topic)
 
     async def _end_unheard(self, topic: str) -> None:
         async with self._lock(topic):
-            if self._sockets.of_topic(topic) or topic not in self._positions:
+            if self._sockets.is_heard(topic) or topic not in self._positions:
                 return
-            del self._positions[topic]
-            self._ahead.pop(topic, None)
+            self._forget(topic)
             try:
                 await self._bus.unsubscribe(TopicName(topic), self._deliver)
             except DomainError as error:
                 logger.warning("A topic that nobody hears could not be ended: {}", error)
+
+    def _forget(self, topic: str) -> None:
+        del self._positions[topic]
+        self._ahead.pop(topic, None)
+        self._catching_up.pop(topic, None)
 
     def _deliver(self, delivery: Delivery) -> None:
         topic = delivery.topic
@@ -183,37 +204,47 @@ class Subscriptions:
     async def _catch_up(self, topic: str) -> None:
         """Replay what a topic missed, then let live events through again."""
         try:
-            while (place := self._positions.get(topic)) is not None:
-                try:
-                    self._apply(topic, await self._bus.replay(TopicName(topic), place))
-                except Unavailable:
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                if not self._went_by(topic):
-                    return
+            while topic in self._catching_up:
+                await self._replay(topic)
         finally:
             self._catching_up.pop(topic, None)
 
-    def _went_by(self, topic: str) -> bool:
-        """Say whether something came after the replay was made and before it was applied."""
-        newest, self._catching_up[topic] = self._catching_up[topic], None
-        place = self._positions.get(topic)
-        if newest is None or place is None:
-            return False
-        return newest.epoch != place.epoch or newest.offset > place.offset
+    async def _replay(self, topic: str) -> None:
+        place = self._positions[topic]
+        if place is None:
+            async with self._lock(topic):
+                return  # Its first listener has an answer of the engine now.
+        try:
+            replay = await self._bus.replay(TopicName(topic), place)
+        except Unavailable:
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        # Meanwhile all may have left and others come, who were told another place.
+        if topic in self._catching_up and self._positions[topic] == place:
+            self._apply(topic, replay)
 
     def _apply(self, topic: str, replay: Replay) -> None:
-        if topic not in self._positions:
-            return
         for delivery in replay.events:
             self._tell(delivery)
         if not replay.complete:
-            self._positions[topic] = replay.head
-            self._ahead.pop(topic, None)
-            reset = Reset(topic=topic, position=PositionView.of(replay.head))
-            for session in self._sockets.of_topic(topic):
-                session.tell(reset)
-            logger.warning("Events of a topic were lost; its listeners load again.", topic=topic)
+            self._reset(topic, replay.head)
+        if not self._went_by(topic, replay.head):
+            del self._catching_up[topic]
+
+    def _reset(self, topic: str, head: Position) -> None:
+        self._positions[topic] = head
+        self._ahead.pop(topic, None)
+        reset = Reset(topic=topic, position=PositionView.of(head))
+        for session in self._sockets.of_topic(topic):
+            session.tell(reset)
+        logger.warning("Events of a topic were lost; its listeners load again.", topic=topic)
+
+    def _went_by(self, topic: str, place: Position) -> bool:
+        """Say whether something came after the replay was made and before it was applied."""
+        newest, self._catching_up[topic] = self._catching_up[topic], None
+        if newest is None:
+            return False
+        return newest.epoch != place.epoch or newest.offset > place.offset
 
     async def _find_laggards(self) -> None:
         topics = [topic for topic, place in self._positions.items() if place is not None]

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from platform_api.operation import OperationInvalid
 from platform_domain.errors import Forbidden, NotFound
 from platform_domain.events import Event
 from platform_domain.identity import Identity
@@ -13,7 +14,9 @@ Parameters = Mapping[str, str]
 Authorise = Callable[[Identity, Parameters], Awaitable[None]]
 """Returns when the caller may listen, else raises `Forbidden` or `NotFound`."""
 
-PARAMETER = re.compile(r"\{(\w+)\}")
+PARAMETER = re.compile(r"\{(\w+)(:uuid)?\}")
+# One spelling only: another would be a topic of its own, to which nothing is published.
+UUID_TEXT = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 class TopicNotFound(NotFound):
@@ -39,21 +42,24 @@ class SlowPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """All topics of one pattern, e.g. `project:{id}`. Two declarations of one pattern join."""
+    """All topics of one pattern, e.g. `project:{id}`; with `presence` listeners are told who else
+    listens. Features that declare one pattern may differ in its events only. A parameter `{id:uuid}`
+    takes ids alone; without `:uuid` it is any text.
+    """
 
     pattern: str
     events: Sequence[type[Event]]
     authorise: Authorise
     slow: SlowPolicy = SlowPolicy.DISCONNECT
+    presence: bool = False
     _regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # re.split with one group alternates: text, name, text, name, … text.
-        parts = PARAMETER.split(self.pattern)
-        regex = "".join(
-            f"(?P<{part}>[^:]+)" if index % 2 else re.escape(part)
-            for index, part in enumerate(parts)
-        )
+        # re.split with two groups gives in turn: text, name, `:uuid` or None, text, …
+        texts, names, kinds = (PARAMETER.split(self.pattern)[start::3] for start in range(3))
+        regex = re.escape(texts[0])
+        for name, kind, text in zip(names, kinds, texts[1:], strict=True):
+            regex += f"(?P<{name}>{UUID_TEXT if kind else '[^:]+'})" + re.escape(text)
         object.__setattr__(self, "_regex", re.compile(regex))
 
     def parameters(self, name: str) -> Parameters | None:
@@ -76,7 +82,13 @@ class Topics:
     """All topics that features declared."""
 
     def __init__(self, declared: Sequence[Topic]) -> None:
-        self._declared = declared
+        """Raises `OperationInvalid` when one pattern is declared in two ways."""
+        first: dict[str, Topic] = {}
+        for topic in declared:
+            known = first.setdefault(topic.pattern, topic)
+            if replace(topic, events=known.events) != known:
+                raise OperationInvalid(f"topic {topic.pattern}: declared in two ways")
+        self._declared = tuple(first.values())
 
     async def authorise(self, name: str, caller: Identity) -> None:
         """Return when `caller` may listen to `name`. Raises `TopicNotFound` or what the topic's
@@ -87,6 +99,10 @@ class Topics:
     def slow(self, name: str) -> SlowPolicy:
         """Raises `TopicNotFound`."""
         return self._find(name)[0].slow
+
+    def has_presence(self, name: str) -> bool:
+        """Raises `TopicNotFound`."""
+        return self._find(name)[0].presence
 
     def _find(self, name: str) -> tuple[Topic, Parameters]:
         for topic in self._declared:

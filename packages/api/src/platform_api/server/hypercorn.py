@@ -18,10 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from platform_api.server.hardening.accept_failures import ACCEPTS_IN_A_ROW, quieten
 from platform_api.server.hardening.connections import ENDING_SECONDS
 from platform_api.server.hardening.install import install
-from platform_api.server.hardening.limits import HardenedConfig, Limits
+from platform_api.server.hardening.limits import HardenedConfig, Limits, Shed, nothing_shed
 
 BACKLOG = 1024
-DEFAULT_LIMITS = Limits()
 
 
 async def serve(
@@ -31,16 +30,18 @@ async def serve(
     stop: asyncio.Event,
     on_listening: Callable[[], None],
     drain_timeout: float,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits,
+    shed: Shed = nothing_shed,
 ) -> None:
     """Serve `app` on `sockets`, which are bound but do not listen yet, and take them over.
 
+    `shed` may answer a request before it is parsed; see `LoadShedding`.
     Calls `on_listening` when connections are accepted. After `stop` the listeners and idle
     connections close at once, and this returns when the last connection has ended, or about a
     second after `drain_timeout` (seconds) when some had to be cut off. The same happens at once
     when this is cancelled. Raises `OSError` when a socket cannot listen.
     """
-    config = _config(drain_timeout, limits)
+    config = _config(drain_timeout, limits, shed)
     loop = asyncio.get_running_loop()
 
     async def stopped() -> None:
@@ -48,7 +49,7 @@ async def serve(
             each.listen(BACKLOG)
         on_listening()
         await stop.wait()
-        loop.call_later(drain_timeout, config.connections.cut_off)
+        config.connections.cut_off_in(drain_timeout)
 
     for each in sockets:
         each.listen(BACKLOG)  # While it is ours: Hypercorn does not close one that cannot listen.
@@ -59,12 +60,13 @@ async def serve(
         await hypercorn.asyncio.serve(
             cast(ASGIFramework, _with_lifespan(app)), config, shutdown_trigger=stopped, mode="asgi"
         )
+        await config.connections.finished()
     finally:
         await config.connections.ended()
 
 
-def _config(drain_timeout: float, limits: Limits) -> HardenedConfig:
-    config = HardenedConfig(limits=limits)
+def _config(drain_timeout: float, limits: Limits, shed: Shed) -> HardenedConfig:
+    config = HardenedConfig(limits=limits, shed=shed)
     config.backlog = ACCEPTS_IN_A_ROW  # The length of the queue is set when Hypercorn listens.
     config.alpn_protocols = ["http/1.1"]
     config.graceful_timeout = drain_timeout + ENDING_SECONDS

@@ -8,16 +8,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from platform_api.server.lifecycle import Lifecycle, current_task
 
-CLOSE = (b"connection", b"close")
 RETRY_AFTER_SECONDS = 1
 
 
 class InFlight:
     """Pure ASGI middleware, to be placed outside everything that may be slow.
 
-    While the server drains, answers say `connection: close`. A request that the drain cancels
-    before its answer has started is answered 503 with `refusal`, a JSON body. After the start the
-    client sees a broken answer: there is no other way left to say that it is not whole.
+    A request that the drain cancels before its answer has started is answered 503 with `refusal`, a
+    JSON body. After the start the client sees a broken answer: there is no other way left to say
+    that it is not whole.
     """
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle, *, refusal: bytes) -> None:
@@ -33,7 +32,7 @@ class InFlight:
                 await self._app(scope, receive, send)
 
     async def _track(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(self._lifecycle, send)
+        answer = _Answer(send)
         with self._lifecycle.request():
             try:
                 await self._app(scope, receive, answer.send)
@@ -47,7 +46,6 @@ class InFlight:
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self._refusal)),
             (b"retry-after", b"%d" % RETRY_AFTER_SECONDS),
-            CLOSE,
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": self._refusal})
@@ -56,18 +54,15 @@ class InFlight:
 class _Answer:
     """Passes one answer on and remembers whether it has started."""
 
-    __slots__ = ("_lifecycle", "_send", "started")
+    __slots__ = ("_send", "started")
 
-    def __init__(self, lifecycle: Lifecycle, send: Send) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, send: Send) -> None:
         self._send = send
         self.started = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            if self._lifecycle.draining.is_set():
-                message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
         await self._send(message)
 
 

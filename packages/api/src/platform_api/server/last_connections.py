@@ -4,6 +4,7 @@ import ctypes
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # A classic BPF program, as in socket(7): (code, true, false, k) per instruction. The packet begins
@@ -21,12 +22,13 @@ def let_nobody_else_in(listening: socket.socket) -> None:
     """Take no new connection; those that wait already can still be accepted.
 
     Closing a listening socket resets what waits in its queue, although clients have sent their
-    requests there. Linux only; elsewhere nothing changes. A client's next attempt, after a second,
-    finds another listening socket or is refused.
+    requests there. Linux only; elsewhere, and in a sandbox without such filters, nothing changes. A
+    client's next attempt, after a second, finds another listening socket or is refused.
     """
     if sys.platform != "linux":
         return
     instructions = b"".join(struct.pack("=HBBI", *each) for each in DROP_SYN)
     program = ctypes.create_string_buffer(instructions, len(instructions))
     described = struct.pack("@HP", len(DROP_SYN), ctypes.addressof(program))
-    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)
+    with suppress(OSError):  # The stop goes on without it.
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)

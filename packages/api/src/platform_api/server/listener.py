@@ -8,6 +8,7 @@ from loguru import logger
 from starlette.types import ASGIApp
 
 from platform_api.server.binding import address_of, refusal
+from platform_api.server.hardening.limits import Limits, Shed, nothing_shed
 from platform_api.server.hypercorn import serve
 from platform_api.server.last_connections import let_nobody_else_in
 from platform_domain.startup import StartupError
@@ -17,12 +18,22 @@ LATE_SECONDS = 0.1
 
 
 class Listener:
-    """Serves `app` on `bound`. `drain_timeout` is in seconds."""
+    """Serves `app` on `bound`. `drain_timeout` is in seconds; `shed` is for the adapter."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, *, drain_timeout: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        bound: socket.socket,
+        *,
+        drain_timeout: float,
+        limits: Limits,
+        shed: Shed = nothing_shed,
+    ) -> None:
         self._app = app
         self._bound = bound
         self._drain_timeout = drain_timeout
+        self._limits = limits
+        self._shed = shed
         self._stop = asyncio.Event()
         self.address = address_of(bound)
 
@@ -48,6 +59,8 @@ class Listener:
                 stop=self._stop,
                 on_listening=opened.set,
                 drain_timeout=self._drain_timeout,
+                limits=self._limits,
+                shed=self._shed,
             )
         except OSError as error:
             raise StartupError(refusal(self.address, error)) from error
@@ -62,9 +75,11 @@ class Listener:
         try:
             if not (handed_on or self._serving.done()):
                 let_nobody_else_in(self._twin)
-            await asyncio.sleep(LATE_SECONDS)
+                await asyncio.sleep(LATE_SECONDS)
         finally:
             self._refuse()
+        # What was on its way has begun by then, and counts as in flight.
+        await asyncio.wait({self._serving}, timeout=LATE_SECONDS)
 
     def _refuse(self) -> None:
         self._twin.close()  # Only the last copy's end is the socket's.

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from platform_api.server.binding import bind
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.hangup import on_hangup
+from platform_api.server.hardening.limits import Limits, Shed, nothing_shed
 from platform_api.server.inherited import NOTHING, Inherited
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_api.server.listener import CLOSING_SECONDS, Listener
@@ -29,7 +31,8 @@ class Server:
 
     `resources` is entered before anything is served and left after the last answer; it bounds its
     own stop. Each of `closers` is called, all at once, when no new connection can come any more;
-    requests in flight have their time meanwhile.
+    requests in flight have their time meanwhile. `shed` may answer a request on the public port
+    before it is parsed.
     """
 
     def __init__(
@@ -39,18 +42,22 @@ class Server:
         admin: ASGIApp,
         settings: ServerSettings,
         shutdown: ShutdownSettings,
+        limits: Limits,
         lifecycle: Lifecycle,
         resources: AbstractAsyncContextManager[object],
         closers: Sequence[Closer] = (),
+        shed: Shed = nothing_shed,
         inherited: Inherited = NOTHING,
     ) -> None:
         self._public = public
         self._admin = admin
         self._settings = settings
         self._shutdown = shutdown
+        self._limits = limits
         self._lifecycle = lifecycle
         self._resources = resources
         self._closers = closers
+        self._shed = shed
         self._inherited = inherited
 
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
@@ -83,22 +90,29 @@ class Server:
                 return run(self._live(public, admin, stop), runner.get_loop())
 
     async def _live(self, public: socket, admin: socket, stop: Stop) -> ExitCode:
+        on_hangup(self._stay, gone=stop.ask)
         async with AsyncExitStack() as stack:
             if not await _entered(self._resources, stack, stop):
                 logger.info("Stopped before the server was ready.")
                 return ExitCode.CLEAN
             await self._serve(
-                Listener(self._public, public, drain_timeout=self._drain_timeout),
-                Listener(self._admin, admin, drain_timeout=self._drain_timeout),
+                self._listener(self._public, public, self._shed),
+                self._listener(self._admin, admin, nothing_shed),
                 stop,
             )
         self._lifecycle.phase = Phase.STOPPED
         return ExitCode.CLEAN
 
-    @property
-    def _drain_timeout(self) -> float:
+    def _stay(self) -> None:
+        if self._inherited.worker is None:  # Else it is for the parent.
+            logger.warning("SIGHUP replaces workers, and this is one process: restart it instead.")
+
+    def _listener(self, app: ASGIApp, bound: socket, shed: Shed) -> Listener:
         shutdown = self._shutdown
-        return max(shutdown.requests_timeout, shutdown.sockets_timeout) + CLOSING_SECONDS
+        longest = max(shutdown.requests_timeout, shutdown.sockets_timeout)
+        return Listener(
+            app, bound, drain_timeout=longest + CLOSING_SECONDS, limits=self._limits, shed=shed
+        )
 
     async def _serve(self, public: Listener, admin: Listener, stop: Stop) -> None:
         await admin.open(on_end=stop.ask)

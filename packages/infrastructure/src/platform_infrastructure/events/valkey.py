@@ -28,12 +28,12 @@ class ValkeyEventBus(EventEngine):
     """Publishes at once outside of a unit of work; inside of one, by an outbox that is part of it."""
 
     def __init__(self, url: str, database: Database) -> None:
-        self._client = ValkeyClient(url)
-        self._log = ValkeyLog(self._client)
+        self.client = ValkeyClient(url)
+        self._log = ValkeyLog(self.client)
         self._outbox = Outbox(database)
         self._relay = Relay(self._outbox, self._log)
         self._feeds = Feeds()
-        self._subscriber = ValkeySubscriber(self._client)
+        self._subscriber = ValkeySubscriber(self.client)
         self._link = Link(self._follow, LOSSES)
         self.checks = (self._link,)
 
@@ -42,7 +42,7 @@ class ValkeyEventBus(EventEngine):
         try:
             yield
         finally:
-            await self._client.close()
+            await self.client.close()
 
     async def publish(self, topic: TopicName, data: bytes) -> None:
         require_small(data)

@@ -14,6 +14,8 @@ from platform_domain.events import TopicName
 from platform_infrastructure.events.limits import RETAINED_EVENTS, RETAINED_SECONDS, replay_of
 from platform_infrastructure.events.valkey_client import ValkeyClient
 
+SEEN_SECONDS = 60 * 60
+"""How long after an event came its `id` is known. Each takes 165 bytes for so long."""
 ASKED_AT_ONCE = 500
 """Topics in one call, which holds up everybody else for as long as it runs."""
 
@@ -35,7 +37,7 @@ end
 APPEND = f"""{HEAD}
 local head, log, seen = KEYS[1], KEYS[2], KEYS[3]
 local fresh, channel, data = ARGV[1], ARGV[2], ARGV[3]
-if seen and not redis.call('SET', seen, 1, 'NX', 'EX', {RETAINED_SECONDS}) then
+if seen and not redis.call('SET', seen, 1, 'NX', 'EX', {SEEN_SECONDS}) then
     return
 end
 local epoch = head_of(head, log, fresh)
@@ -79,7 +81,7 @@ class ValkeyLog:
         self._replay = client.script(REPLAY)
 
     async def append(self, topic: TopicName, data: bytes, *, id: UUID | None = None) -> None:
-        """Number, keep and tell an event; one that has an `id` only once."""
+        """Number, keep and tell an event; one that has an `id` only once in `SEEN_SECONDS`."""
         seen = [] if id is None else [self._key(topic, f"seen:{id}")]
         keys = [*self._keys(topic), *seen]
         await self._append.run(keys, _fresh_epoch(), self.channel(topic), data)

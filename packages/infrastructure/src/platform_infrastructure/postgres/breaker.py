@@ -18,6 +18,8 @@ class Breaker:
     def __init__(self) -> None:
         self.suspected = asyncio.Event()
         """Set when somebody wants the prober to look now."""
+        self.schema_is_behind = False
+        """Set by the prober while the schema lacks what the code asks for."""
         self._open = False
         self._on_open: list[Callback] = []
         self._on_close: list[Callback] = []

@@ -15,6 +15,7 @@ from platform_config import DatabaseSettings
 from platform_domain.errors import Unavailable
 from platform_infrastructure.postgres.bounded import bounded
 from platform_infrastructure.postgres.breaker import Breaker
+from platform_infrastructure.postgres.errors import LACKING
 from platform_infrastructure.postgres.pool import WAITING_PER_CONNECTION, Connection, Pool
 from platform_infrastructure.postgres.share import Share
 
@@ -79,10 +80,15 @@ class Connections:
             await self._pool.putconn(connection)
 
     async def ask(self, connection: Connection, work: Awaitable[T]) -> T:
-        """Await a statement's answer within bounds. Raises `ConnectionLost`."""
+        """Await a statement's answer within bounds.
+
+        Raises `ConnectionLost`, and `Unavailable` where a schema that is behind lacks something.
+        """
         try:
             return await self._watched(bounded(connection, work, self._bound))
         except psycopg.Error as error:
+            if self._breaker.schema_is_behind and error.sqlstate in LACKING:
+                raise Unavailable from error
             if not connection.closed:
                 raise
             await self._lose(connection)

@@ -32,16 +32,19 @@ class EmbeddedPostgres:
 
     With a `folder` the data stays there between runs and is as durable as usual; without one it
     is temporary and durability is off. `settings` are PostgreSQL's own (`{"work_mem": "8MB"}`).
-    One folder has one server at a time. Started again after a stop, it takes its old port if it can.
+    One folder has one server at a time. It takes `port` if it can, and its old one when it is
+    started again; 0 means any.
     """
 
-    def __init__(self, folder: Path | None, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, *, port: int = 0, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
         self._settings = dict(settings or {})
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._url = ""
         self._pid = 0
-        self._port = 0
+        self._port = port
 
     def start(self) -> None:
         """Return when the server accepts connections, or raise `EmbeddedPostgresError`."""

@@ -54,8 +54,8 @@ class Postmaster:
         a server that was killed may need a moment to let go of its memory.
         """
         self._clear_remains()
-        for attempt in range(START_ATTEMPTS):
-            self.port = _free_port(port if attempt == 0 else 0)
+        for _ in range(START_ATTEMPTS):
+            self.port = _free_port(port)
             if self._started():
                 return
             time.sleep(PAUSE_SECONDS)

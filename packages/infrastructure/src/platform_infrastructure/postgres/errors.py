@@ -37,6 +37,8 @@ CONTENDED = {"40001", "40P01"}
 UNAVAILABLE_CLASSES = ("08", "53", "58")
 UNAVAILABLE = {"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"}
 FOREIGN_KEY = "23503"
+LACKING = {"42P01", "42703", "42704", "42883"}
+"""No such table, column, type or function: a bug, unless the schema is behind the code."""
 
 
 @contextmanager

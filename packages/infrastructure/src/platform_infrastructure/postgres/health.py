@@ -92,6 +92,7 @@ class DatabaseHealth(HealthCheck):
             return
         latency = time.perf_counter() - started
         await self._renew_pool()
+        self._breaker.schema_is_behind = problem is not None
         self._breaker.close()
         self._remember(Status.DOWN if problem else Status.UP, latency, problem)
 

@@ -22,7 +22,7 @@ CANCEL_SECONDS = 0.5
 CHECK_AFTER_IDLE_SECONDS = 5.0
 # The default, 300, lets failed attempts sleep on long after the server is back.
 RECONNECT_SECONDS = 2.0
-WAITING_PER_CONNECTION = 4
+WAITING_PER_CONNECTION = 10
 
 
 class Connection(AsyncConnection[TupleRow]):

@@ -28,9 +28,9 @@ async def opened_database(
     if migrating:
         for name in await migrated(settings):
             logger.info("Migrated: {}", name)
-    await _open(pool, settings)
-    logger.info("Using PostgreSQL at {}", place(settings))
     try:
+        await _open(pool, settings)
+        logger.info("Using PostgreSQL at {}", place(settings))
         yield
     finally:
         await pool.close(timeout=CLOSE_SECONDS)
@@ -48,7 +48,6 @@ async def _open(pool: Pool, settings: DatabaseSettings) -> None:
     try:
         await pool.open(wait=True, timeout=settings.connect_deadline)
     except PoolTimeout as error:
-        await pool.close()
         raise StartupError(
             f"PostgreSQL did not give the {settings.pool_min_size} connections that"
             " DATABASE_POOL_MIN_SIZE asks for: lower it, or raise max_connections there."

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 FAREWELL_SECONDS = 0.4
 ENDING_SECONDS = 0.8
+TURNS_TO_BEGIN = 10  # Of the loop, from an accept to the task that owns the connection: five.
 
 
 class Connections:
@@ -13,6 +14,7 @@ class Connections:
 
     def __init__(self) -> None:
         self.are_cut_off = False
+        self._until = 0.0
         self._open: dict[asyncio.Task[object], asyncio.WriteTransport] = {}
 
     def __len__(self) -> int:
@@ -29,6 +31,24 @@ class Connections:
             yield
         finally:
             del self._open[task]
+
+    def cut_off_in(self, seconds: float) -> None:
+        """Give what is open so much time."""
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + seconds
+        loop.call_at(self._until, self.cut_off)
+
+    async def finished(self) -> None:
+        """Wait, not longer than to the cut, for what was accepted in the last instant.
+
+        Removes: Hypercorn waits for the connections it knows when it closes its listeners; one
+        that was just being accepted was cut off without an answer.
+        """
+        for _ in range(TURNS_TO_BEGIN):
+            await asyncio.sleep(0)
+        if self._open:
+            left = self._until - asyncio.get_running_loop().time()
+            await asyncio.wait(list(self._open), timeout=left)
 
     def cut_off(self) -> None:
         """Cancel what is still going on; a moment for a last word, then the transports go too."""

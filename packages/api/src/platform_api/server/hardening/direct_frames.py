@@ -1,7 +1,7 @@
 """A way past the queues for frames that many sockets get alike."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.protocol.events import Event, Request
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
@@ -24,6 +24,10 @@ class DirectFrames(WSStream):
 
     config: "HardenedConfig"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._transport = self._found_transport()
+
     async def handle(self, event: Event) -> None:
         await super().handle(event)
         if isinstance(event, Request) and not self.closed:
@@ -33,7 +37,7 @@ class DirectFrames(WSStream):
     def write_frame(self, frame: bytes) -> bool:
         """Write a complete, unmasked frame (RFC 6455, 5.2), or return False: the socket is not
         open, or what was written before still waits and the ordinary way has to be taken."""
-        transport = self._transport()
+        transport = self._transport
         if (
             transport is None
             or self.closed
@@ -45,7 +49,7 @@ class DirectFrames(WSStream):
         transport.write(frame)
         return True
 
-    def _transport(self) -> asyncio.WriteTransport | None:
+    def _found_transport(self) -> asyncio.WriteTransport | None:
         # `send` is bound to the HTTP/1.1 protocol, and that one's to the connection.
         protocol = getattr(self.send, "__self__", None)
         connection = getattr(getattr(protocol, "send", None), "__self__", None)

@@ -15,27 +15,30 @@ from platform_api.server.hardening.bounded_close import BoundedClose
 from platform_api.server.hardening.close_code import RememberingConnection, ToldCloseCode
 from platform_api.server.hardening.close_deadline import CloseDeadline
 from platform_api.server.hardening.cut_off import CutOffConnection
-from platform_api.server.hardening.direct_frames import DirectFrames
 from platform_api.server.hardening.head_deadline import HeadDeadline, NoticedHead
 from platform_api.server.hardening.http1_only import Http1Only
+from platform_api.server.hardening.invited_body import InvitedBody
 from platform_api.server.hardening.message_limit import BoundedMessages
 from platform_api.server.hardening.pong_deadline import PongDeadline
 from platform_api.server.hardening.refused_upgrade import CleanRefusal, StrictHandshake
+from platform_api.server.hardening.released_parser import ReleasedParser
 from platform_api.server.hardening.send_after_end import HarmlessSend
 from platform_api.server.hardening.send_deadline import SendDeadline
+from platform_api.server.hardening.shed_load import ShedLoad
 from platform_api.server.hardening.strict_http import STRICT_CHUNK_HEADER, StrictHttp
 
 
-class HardenedConnection(CutOffConnection, ToldEnd, HeadDeadline, SendDeadline, BoundedClose):
+class HardenedConnection(
+    CutOffConnection, ToldEnd, ShedLoad, HeadDeadline, SendDeadline, BoundedClose
+):
     """One TCP connection."""
 
 
-class HardenedHttp(NoticedHead, SilentAfterEnd, StrictHttp, Http1Only):
+class HardenedHttp(NoticedHead, SilentAfterEnd, InvitedBody, ReleasedParser, StrictHttp, Http1Only):
     """HTTP/1.1 on one connection."""
 
 
 class HardenedWebSocket(
-    DirectFrames,
     CleanRefusal,
     HarmlessSend,
     CloseDeadline,

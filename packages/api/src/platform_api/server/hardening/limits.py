@@ -1,11 +1,14 @@
 """How much one peer may ask of the server, and how Hypercorn's classes get to know it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from socket import socket
+from typing import Self
 
 from hypercorn.config import Config, Sockets
 
 from platform_api.server.hardening.connections import Connections
+from platform_config import HttpSettings, SocketsSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,22 +21,46 @@ class Limits:
     any byte from it.
     """
 
-    head_timeout: float = 10.0
-    head_bytes: int = 16 * 1024
-    head_fields: int = 100
-    keep_alive_timeout: float = 5.0
-    send_timeout: float = 10.0
-    message_bytes: int = 64 * 1024
-    ping_interval: float = 20.0
-    pong_timeout: float = 40.0
+    head_timeout: float
+    head_bytes: int
+    head_fields: int
+    keep_alive_timeout: float
+    send_timeout: float
+    message_bytes: int
+    ping_interval: float
+    pong_timeout: float
+
+    @classmethod
+    def of(cls, http: HttpSettings, sockets: SocketsSettings) -> Self:
+        """Take the limits out of the settings, which know what is sensible."""
+        return cls(
+            head_timeout=http.head_timeout,
+            head_bytes=http.max_head_bytes,
+            head_fields=http.max_head_fields,
+            keep_alive_timeout=http.keep_alive_timeout,
+            send_timeout=http.send_timeout,
+            message_bytes=sockets.max_message_bytes,
+            ping_interval=sockets.ping_interval,
+            pong_timeout=sockets.pong_timeout,
+        )
+
+
+Shed = Callable[[bytes], bytes | None]
+"""Given what a client sent while nothing was read or answered, the answer to it, or None to let it
+pass. An answer is to one whole request, and the connection stays as it is."""
+
+
+def nothing_shed(_: bytes) -> None:
+    """Let everything pass."""
 
 
 @dataclass(eq=False)
 class HardenedConfig(Config):
     """Hypercorn hands its config to every object it makes, so this is how ours learn the limits."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
     connections: Connections = field(default_factory=Connections)
+    shed: Shed = nothing_shed
     listening: list[socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,13 @@ _OTHER_VERSION = [
 
 
 class StrictHandshake(Handshake):
-    """Refuses a key that is none, where Hypercorn takes any text."""
+    """Refuses a key that is none, where Hypercorn takes any text, and ignores fields not in ASCII.
+
+    Removes: one byte above 127 in a field of the handshake was a traceback and no answer.
+    """
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], http_version: str) -> None:
+        super().__init__([field for field in headers if field[1].isascii()], http_version)
 
     def is_valid(self) -> bool:
         return super().is_valid() and _KEY.fullmatch(self.key or b"") is not None

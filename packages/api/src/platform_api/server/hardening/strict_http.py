@@ -17,12 +17,13 @@ STRICT_CHUNK_HEADER = re.compile(
 )
 BLANK_LINES = re.compile(rb"(?:\r\n)+")
 END_OF_HEAD = re.compile(rb"\n\r?\n")
+FOLD = re.compile(rb"\n[\t ]")
 
 
 class StrictConnection(h11.Connection):
     """h11's parser, stricter about heads and deaf after the last request.
 
-    Sizes are judged before anything is parsed.
+    Sizes and lines are judged before anything is parsed.
     """
 
     def __init__(self, *, max_bytes: int, max_fields: int) -> None:
@@ -31,8 +32,18 @@ class StrictConnection(h11.Connection):
         self._max_fields = max_fields
 
     @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        """Always say no: Hypercorn would send the 100 at once, see `InvitedBody`."""
+        return False
+
+    @property
     def has_begun_a_head(self) -> bool:
         return self.their_state is h11.IDLE and bool(self._receive_buffer)
+
+    @property
+    def is_between_requests(self) -> bool:
+        idle = self.their_state is h11.IDLE and self.our_state is h11.IDLE
+        return idle and not self._receive_buffer
 
     def discard(self) -> None:
         """Forget what has come and was not parsed."""
@@ -46,7 +57,7 @@ class StrictConnection(h11.Connection):
             return super()._extract_next_receive_event()
         if self._is_only_blank():
             return h11.NEED_DATA if self._receive_buffer else super()._extract_next_receive_event()
-        self._check_size()
+        self._check_head()
         event = super()._extract_next_receive_event()
         return checked(event) if isinstance(event, h11.Request) else event
 
@@ -56,13 +67,15 @@ class StrictConnection(h11.Connection):
             self._receive_buffer.maybe_extract_at_most(blank.end())
         return bytes(self._receive_buffer._data[:2]) in (b"", b"\r")
 
-    def _check_size(self) -> None:
+    def _check_head(self) -> None:
         data = self._receive_buffer._data
         end = END_OF_HEAD.search(data, 0, self._max_bytes)
         if end is None and len(data) <= self._max_bytes:
             return
         if end is None or data.count(b"\n", 0, end.end()) - 2 > self._max_fields:
             raise LocalProtocolError("The head is too large.", error_status_hint=431)
+        if FOLD.search(data, 0, end.end()):  # Who reads line by line sees other fields than h11.
+            raise LocalProtocolError("A field is folded (RFC 9112, 5.2).")
 
 
 class StrictHttp(H11Protocol):
@@ -70,9 +83,9 @@ class StrictHttp(H11Protocol):
 
     Removes: both lengths accepted, and the connection kept, so that a proxy and this server may
     see different requests; an invalid Host, `get` and HTTP/9.9 accepted; the limit of a head not
-    looked at when it came in one piece, none for the number of fields; the target of a proxy
-    request taken for a path; an empty line before a request refused; a 200 turned into 400 by
-    bytes after a request with `connection: close`.
+    looked at when it came in one piece, none for the number of fields; folded fields accepted; the
+    target of a proxy request taken for a path; an empty line before a request refused; a 200 turned
+    into 400 by bytes after a request with `connection: close`.
     """
 
     config: HardenedConfig

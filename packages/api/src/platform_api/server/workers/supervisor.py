@@ -1,7 +1,6 @@
 """`serve --workers N`: one parent, N processes that each run the whole server."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 from socket import socket
@@ -9,6 +8,7 @@ from socket import socket
 from loguru import logger
 
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.hangup import on_hangup
 from platform_api.server.signals import StopSignals, end_at_once
 from platform_api.server.stop import Stop
 from platform_api.server.watchdog import Watchdog
@@ -17,9 +17,6 @@ from platform_api.server.workers.crew import Crew
 from platform_api.server.workers.slot import Slot
 from platform_config import ServerSettings, ShutdownSettings
 from platform_domain.startup import StartupError
-
-WORKER_MARGIN = 2.0
-OWN_MARGIN = 3.0
 
 
 class Supervisor:
@@ -41,9 +38,8 @@ class Supervisor:
     ) -> None:
         self._workers = settings.workers
         self._addresses = Addresses(settings, activated)
-        stop_timeout = shutdown.watchdog + WORKER_MARGIN
-        self._crew = Crew(command, lent=lent, stop_timeout=stop_timeout)
-        self._watchdog = Watchdog(stop_timeout + OWN_MARGIN)
+        self._crew = Crew(command, lent=lent, stop_timeout=shutdown.worker_timeout)
+        self._watchdog = Watchdog(shutdown.parent_watchdog)
 
     def run(self) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread.
@@ -59,7 +55,9 @@ class Supervisor:
                 return runner.run(self._live(stop))
 
     async def _live(self, stop: Stop) -> ExitCode:
-        working = asyncio.create_task(self._work(), name="workers")
+        reload = asyncio.Event()
+        on_hangup(reload.set, gone=stop.ask)
+        working = asyncio.create_task(self._work(reload), name="workers")
         working.add_done_callback(lambda _: stop.ask())
         await stop.asked()
         working.cancel()  # First: nobody may start a worker any more.
@@ -67,9 +65,7 @@ class Supervisor:
         code = await self._crew.stop()
         return code if working.cancelled() else _failed(working)
 
-    async def _work(self) -> None:
-        reload = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    async def _work(self, reload: asyncio.Event) -> None:
         slots = [Slot(number, self._crew, self._addresses) for number in range(self._workers)]
         await _open(slots)
         logger.info("{} workers serve http://{}", len(slots), self._addresses.public_address)
