@@ -84,6 +84,20 @@ def test_a_refusal_leaves_the_connection_as_it_was(full: Server) -> None:
         assert client.answer().status == 200
 
 
+def test_refusals_keep_a_connection_alive_and_then_it_has_its_idle_time() -> None:
+    request = b"GET /api/v1/trial/work HTTP/1.1\r\nHost: a\r\n\r\n"
+    limits = {"max_in_flight": 1, "keep_alive_timeout": 1, "request_timeout": 30}
+    with serving(http=limits) as server, server.connected() as first, server.connected() as client:
+        first.get("/api/v1/trial/endless", ASK)
+        eventually(lambda: status_of_work(server) == 503)
+        for _ in range(10):  # Twice the idle time.
+            client.send(request)
+            assert client.answer().status == 503
+            time.sleep(0.2)
+
+        assert 0.5 < client.seconds_until_closed() < 5
+
+
 def test_who_floods_and_reads_nothing_costs_no_memory(full: Server) -> None:
     request = b"GET /api/v1/trial/work HTTP/1.1\r\nHost: a\r\n\r\n"
     before = full.memory()

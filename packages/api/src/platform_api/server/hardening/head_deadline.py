@@ -1,7 +1,6 @@
 """A deadline for the head of a request."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -43,6 +42,7 @@ class HeadDeadline(TCPServer):
 
     config: HardenedConfig
     _awaits_head = True
+    _idle: asyncio.Timeout | None = None
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, HeadBegun):
@@ -57,11 +57,21 @@ class HeadDeadline(TCPServer):
             self._awaits_head = True
             await self.idle_task.restart(self._task_group, self._idle_timeout)
 
+    def stays_idle(self) -> None:
+        """Start the keep-alive time again after an answer of which Hypercorn knows nothing."""
+        self._awaits_head = False
+        if self._idle is not None and not self._idle.expired():
+            self._idle.reschedule(self.loop.time() + self.config.limits.keep_alive_timeout)
+
     async def _idle_timeout(self) -> None:
         limits = self.config.limits
         timeout = limits.head_timeout if self._awaits_head else limits.keep_alive_timeout
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+        try:
+            async with asyncio.timeout(timeout) as self._idle:
                 await self.context.terminated.wait()
                 await asyncio.sleep(LATE_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            self._idle = None
         await asyncio.shield(self._initiate_server_close())

@@ -15,7 +15,7 @@ from platform_api.server.hardening.bounded_close import BoundedClose
 from platform_api.server.hardening.close_code import RememberingConnection, ToldCloseCode
 from platform_api.server.hardening.close_deadline import CloseDeadline
 from platform_api.server.hardening.cut_off import CutOffConnection
-from platform_api.server.hardening.head_deadline import HeadDeadline, NoticedHead
+from platform_api.server.hardening.head_deadline import NoticedHead
 from platform_api.server.hardening.http1_only import Http1Only
 from platform_api.server.hardening.invited_body import InvitedBody
 from platform_api.server.hardening.message_limit import BoundedMessages
@@ -28,9 +28,7 @@ from platform_api.server.hardening.shed_load import ShedLoad
 from platform_api.server.hardening.strict_http import STRICT_CHUNK_HEADER, StrictHttp
 
 
-class HardenedConnection(
-    CutOffConnection, ToldEnd, ShedLoad, HeadDeadline, SendDeadline, BoundedClose
-):
+class HardenedConnection(CutOffConnection, ToldEnd, ShedLoad, SendDeadline, BoundedClose):
     """One TCP connection."""
 
 

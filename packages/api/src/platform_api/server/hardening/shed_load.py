@@ -2,17 +2,15 @@
 
 from contextlib import suppress
 
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event
 from hypercorn.protocol.h11 import H11Protocol
 
+from platform_api.server.hardening.head_deadline import HeadDeadline
 from platform_api.server.hardening.limits import HardenedConfig
 from platform_api.server.hardening.strict_http import StrictConnection
 
-RESTARTS = 10  # How often in the keep-alive time it is started again.
 
-
-class ShedLoad(TCPServer):
+class ShedLoad(HeadDeadline):
     """Lets `shed` answer what comes while nothing else is read or answered.
 
     It sits where the transport hands bytes over: the way from there to an ASGI app and back takes
@@ -23,7 +21,6 @@ class ShedLoad(TCPServer):
     """
 
     config: HardenedConfig
-    _active_at = 0.0
 
     async def _read_data(self) -> None:
         # asyncio's protocol looks it up for every piece.
@@ -44,7 +41,7 @@ class ShedLoad(TCPServer):
             type(self.reader).feed_data(self.reader, data)
         else:
             self.writer.write(answer)
-            self._restart_idle_time()
+            self.stays_idle()
 
     def _is_at_rest(self) -> bool:
         """Say whether a request may begin here and an answer may be written at once."""
@@ -68,9 +65,3 @@ class ShedLoad(TCPServer):
     def _stop_shedding(self) -> None:
         with suppress(AttributeError):
             del self.reader.feed_data
-
-    def _restart_idle_time(self) -> None:
-        """Start the keep-alive time again, which takes a task, so not for every answer."""
-        if self.loop.time() - self._active_at > self.config.limits.keep_alive_timeout / RESTARTS:
-            self._active_at = self.loop.time()
-            self._task_group.spawn(self.protocol_send, Updated(idle=True))
