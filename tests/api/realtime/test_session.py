@@ -9,7 +9,7 @@ from platform_api.realtime import session as session_module
 from platform_api.realtime.close_codes import CloseCode
 from platform_api.realtime.messages import Pong
 from platform_api.realtime.outbox import MAX_MESSAGES, Text
-from platform_api.realtime.session import INBOX_MESSAGES, Incoming, Session
+from platform_api.realtime.session import INBOX_MESSAGES, Handle, Incoming, Session
 from platform_api.realtime.topic import SlowPolicy
 from tests.api.realtime.peers import Peer, session_of
 
@@ -234,17 +234,23 @@ async def test_a_session_that_is_cancelled_leaves_no_task() -> None:
     assert not tasks()
 
 
-async def test_a_session_that_is_cancelled_twice_leaves_no_task() -> None:
-    peer = Peer()
-    handling = asyncio.Event()
+def deaf_at_first(handling: asyncio.Event) -> Handle:
+    """Return a handler that tells when it is at work, and swallows its first cancellation."""
 
-    async def deaf_at_first(session: Session, incoming: Incoming) -> None:
+    async def handle(session: Session, incoming: Incoming) -> None:
         handling.set()
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(session_of(peer).run(deaf_at_first, ignore))
+    return handle
+
+
+async def test_a_session_that_is_cancelled_twice_leaves_no_task() -> None:
+    peer = Peer()
+    handling = asyncio.Event()
+
+    running = asyncio.create_task(session_of(peer).run(deaf_at_first(handling), ignore))
     peer.says("1")
     await handling.wait()
     for _ in range(2):
@@ -261,13 +267,7 @@ async def test_a_handler_that_swallows_a_cancellation_is_cancelled_again() -> No
     peer = Peer()
     handling = asyncio.Event()
 
-    async def waits(session: Session, incoming: Incoming) -> None:
-        handling.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await asyncio.Event().wait()
-
-    running = asyncio.create_task(session_of(peer).run(waits, ignore))
+    running = asyncio.create_task(session_of(peer).run(deaf_at_first(handling), ignore))
     peer.says("1")
     await handling.wait()
     peer.leaves()

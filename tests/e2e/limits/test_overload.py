@@ -40,7 +40,7 @@ def test_a_server_that_reads_rows_does_what_it_can_and_sends_the_rest_away_quick
         read = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-User-Id: alice\r\n\r\n".encode()
         capacity, overload = measured(server.port, server.pid, read)
 
-    # A refusal takes a tenth of what a read does, and there are more refusals than answers.
+    # A refusal takes about a seventh of what a read does, and more are refused than answered.
     holds(capacity, overload, share=0.6)
 
 
