@@ -77,19 +77,23 @@ def reload() -> int:
 
 
 def work() -> int:
-    """Run as one of several workers, as ordered by the parent."""
-    from platform_api.server.parent import Parent
-    from platform_api.server.workers.assignment import Assignment
+    """Make ready, wait for work, and run as one of several workers. Returns the exit code."""
+    from socket import socket
 
-    parent = Parent()
-    assignment = Assignment.from_json(parent.order())
-    return serve(lent=assignment.lent, inherited=assignment.taken(parent))
+    import platform_api.container  # noqa: F401 - takes most of a start's time
+    from platform_api.server.workers.orders import Orders
+
+    work = Orders(socket(fileno=sys.stdin.fileno())).work()
+    if work is None:
+        return STOPPED
+    assignment, inherited = work
+    return serve(lent=assignment.lent, inherited=inherited)
 
 
 def _lent_url() -> str:
-    from platform_api.server.parent import Parent
+    from platform_api.server.parent import first_line
 
-    return Parent().order()
+    return first_line()
 
 
 def serve(*, lent: str | None = None, inherited: "Inherited | None" = None) -> int:

@@ -1,10 +1,21 @@
 """What a server has from the process that started it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from socket import socket
 
 from platform_api.server.signals import end_at_once
+
+LatePublic = Callable[[], Awaitable[socket]]
+
+
+def early(public: socket) -> LatePublic:
+    """Return what a caller gets `public` from at once."""
+
+    async def here() -> socket:
+        return public
+
+    return here
 
 
 def tell_nobody() -> None:
@@ -19,7 +30,9 @@ def never() -> bool:
 class Inherited:
     """Sockets, bound at least, in the place of those the settings ask for, and what goes with them.
 
-    `worker` is the number of one of several. `public_stays` says that somebody keeps the public socket, with what waits in it, after our end.
+    `worker` is the number of one of several. `late_public` is called for the public socket when
+    everything else is ready. `public_stays` says that somebody keeps it, with what waits in it,
+    after our end.
     `on_ready` is called when connections are accepted, `on_second_signal` when somebody insists.
     `is_replaced` is asked at a stop: whether another server took over the sockets, so that nobody
     has to be told, and given time, to go elsewhere.
@@ -27,6 +40,7 @@ class Inherited:
 
     worker: int | None = None
     public: socket | None = None
+    late_public: LatePublic | None = None
     admin: socket | None = None
     public_stays: bool = False
     on_ready: Callable[[], None] = tell_nobody

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from socket import socket
+from typing import TypeVar
 
 from loguru import logger
 from starlette.types import ASGIApp
@@ -13,7 +14,7 @@ from platform_api.server.binding import bind
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.hangup import on_hangup
 from platform_api.server.hardening.limits import Limits, Shed, nothing_shed
-from platform_api.server.inherited import NOTHING, Inherited
+from platform_api.server.inherited import NOTHING, Inherited, LatePublic, early
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_api.server.listener import CLOSING_SECONDS, Listener
 from platform_api.server.loop import LoopFactory, new_loop, run
@@ -23,6 +24,7 @@ from platform_api.server.watchdog import Watchdog
 from platform_config import ServerSettings, ShutdownSettings
 from platform_domain.startup import StartupError
 
+T = TypeVar("T")
 Closer = Callable[[], Awaitable[None]]
 
 
@@ -62,13 +64,12 @@ class Server:
 
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
-        settings, inherited = self._settings, self._inherited
         try:
-            # Ports first: a taken one is told before any resource opens.
-            with (
-                inherited.public or bind(settings.host, settings.port) as public,
-                inherited.admin or bind(settings.admin_host, settings.admin_port) as admin,
-            ):
+            with ExitStack() as bound:
+                # Ports first: a taken one is told before any resource opens.
+                late = self._inherited.late_public
+                public = late or early(bound.enter_context(self._public_socket()))
+                admin = bound.enter_context(self._admin_socket())
                 return self._run(public, admin, loop_factory)
         except StartupError as error:
             logger.error("The server cannot start. {}", error)
@@ -81,7 +82,13 @@ class Server:
         starting = self._lifecycle.phase is Phase.STARTING
         return ExitCode.START_UP_FAILED if starting else ExitCode.NOT_CLEAN
 
-    def _run(self, public: socket, admin: socket, loop_factory: LoopFactory) -> ExitCode:
+    def _public_socket(self) -> socket:
+        return self._inherited.public or bind(self._settings.host, self._settings.port)
+
+    def _admin_socket(self) -> socket:
+        return self._inherited.admin or bind(self._settings.admin_host, self._settings.admin_port)
+
+    def _run(self, public: LatePublic, admin: socket, loop_factory: LoopFactory) -> ExitCode:
         runner = asyncio.Runner(loop_factory=loop_factory)
         with Watchdog(self._shutdown.watchdog) as watchdog:
             stop = Stop(runner.get_loop(), watchdog)
@@ -89,10 +96,11 @@ class Server:
             with StopSignals(stop.ask, self._inherited.on_second_signal), runner:
                 return run(self._live(public, admin, stop), runner.get_loop())
 
-    async def _live(self, public: socket, admin: socket, stop: Stop) -> ExitCode:
+    async def _live(self, late_public: LatePublic, admin: socket, stop: Stop) -> ExitCode:
         on_hangup(self._stay, gone=stop.ask)
         async with AsyncExitStack() as stack:
-            if not await _entered(self._resources, stack, stop):
+            public = await _unless_stopped(self._opened(late_public, stack), stop)
+            if public is None:
                 logger.info("Stopped before the server was ready.")
                 return ExitCode.CLEAN
             await self._serve(
@@ -102,6 +110,10 @@ class Server:
             )
         self._lifecycle.phase = Phase.STOPPED
         return ExitCode.CLEAN
+
+    async def _opened(self, late_public: LatePublic, stack: AsyncExitStack) -> socket:
+        await stack.enter_async_context(self._resources)
+        return stack.enter_context(await late_public())
 
     def _stay(self) -> None:
         if self._inherited.worker is None:  # Else it is for the parent.
@@ -158,23 +170,21 @@ class Server:
             logger.exception("Closing the sockets failed.")
 
 
-async def _entered(
-    resources: AbstractAsyncContextManager[object], stack: AsyncExitStack, stop: Stop
-) -> bool:
-    """Enter the resources, or return False when the stop came first."""
-    entering = asyncio.timeout(None)
-    interrupt = asyncio.create_task(_interrupt(entering, stop))
+async def _unless_stopped(opening: Awaitable[T], stop: Stop) -> T | None:
+    """Return what `opening` does, or None when the stop came first."""
+    limit = asyncio.timeout(None)
+    interrupt = asyncio.create_task(_interrupt(limit, stop))
     try:
-        async with entering:
-            await stack.enter_async_context(resources)
+        async with limit:
+            return await opening
     except TimeoutError:
-        if not entering.expired():
+        if not limit.expired():
             raise
     finally:
         interrupt.cancel()
-    return not entering.expired()
+    return None
 
 
-async def _interrupt(entering: asyncio.Timeout, stop: Stop) -> None:
+async def _interrupt(limit: asyncio.Timeout, stop: Stop) -> None:
     await stop.asked()
-    entering.reschedule(0)
+    limit.reschedule(0)

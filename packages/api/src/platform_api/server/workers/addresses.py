@@ -7,7 +7,6 @@ spreads new connections evenly: with one socket for all, whoever wakes first tak
 import socket
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Self
 
 from platform_api.server.binding import address_of, bind
@@ -15,14 +14,6 @@ from platform_config import ServerSettings
 
 SPREADS = sys.platform == "linux"
 """Elsewhere SO_REUSEPORT is missing, or all connections go to one of the sockets."""
-
-
-@dataclass(frozen=True)
-class Public:
-    """A worker's public socket. One that `stays` is shared, and outlives us all."""
-
-    socket: socket.socket
-    stays: bool
 
 
 class Addresses:
@@ -50,12 +41,12 @@ class Addresses:
     def public_address(self) -> str:
         return address_of(self._public)
 
-    def public(self) -> Public:
-        """Return a new socket for a worker, to be closed by the caller. Raises `StartupError`."""
+    def public(self) -> socket.socket:
+        """Return a socket for a worker, to be closed by the caller. Raises `StartupError`."""
         if self._shares_one:
-            return Public(self._public.dup(), stays=self._activated is not None)
+            return self._public.dup()
         host, port = self._public.getsockname()[:2]
-        return Public(bind(host, port, shared=True), stays=False)
+        return bind(host, port, shared=True)
 
     def admin(self, number: int) -> socket.socket:
         return self._admin[number]

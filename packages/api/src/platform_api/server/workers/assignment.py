@@ -1,64 +1,39 @@
-"""What a worker is told by its parent: one line of JSON on its standard input."""
+"""What a worker and its parent say to each other, over a socket: the worker's standard input.
+
+1. The parent sends an `Assignment` with the admin socket, at once or when a worker is needed.
+2. The worker says PREPARED: everything is open, and the start can hardly fail any more.
+3. The parent sends the public socket. Not before: connections may be waiting in it.
+4. The worker says READY: connections are accepted.
+5. The parent says REPLACED, and stop: another one accepts them. Or its end is read, and means stop.
+
+Nobody speaks twice in a row before 5, so that no two messages are read as one.
+"""
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from socket import socket
 from typing import Self
 
-from platform_api.server.inherited import Inherited
-from platform_api.server.parent import Parent
+PREPARED = b"p"
+PUBLIC = b"public"
+READY = b"r"
+REPLACED = b"replaced"
+LONGEST_BYTES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """The worker's number, the descriptors it inherits, and the database that it is lent, if any.
+    """The worker's number, and the URL of the database that it is lent, or an empty string.
 
-    `public_stays` is as in `Inherited`. A byte written to `ready` says that connections are
-    accepted.
+    `public_stays` is as in `Inherited`.
     """
 
     worker: int
-    public: int
     public_stays: bool
-    admin: int
-    ready: int
     lent: str
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_json(cls, line: str) -> Self:
-        return cls(**json.loads(line))
-
-    @property
-    def descriptors(self) -> tuple[int, int, int]:
-        return self.public, self.admin, self.ready
-
-    def taken(self, parent: Parent) -> Inherited:
-        """Take over what is inherited. In the worker, once."""
-        for descriptor in self.descriptors:
-            os.set_inheritable(descriptor, False)
-        return Inherited(
-            worker=self.worker,
-            public_stays=self.public_stays,
-            is_replaced=lambda: parent.has_replaced_us,
-            public=socket(fileno=self.public),
-            admin=socket(fileno=self.admin),
-            on_ready=self._tell_ready,
-            on_second_signal=leave_it_to_the_parent,
-        )
-
-    def _tell_ready(self) -> None:
-        with suppress(OSError):  # Nobody reads any more; the end of the input will tell as well.
-            os.write(self.ready, b"\n")
-        os.close(self.ready)
-
-
-def leave_it_to_the_parent() -> None:
-    """A service manager may signal the whole group while the parent passes its signal on.
-
-    Whoever insists is heard by the parent, which then kills its workers.
-    """
+    def from_json(cls, message: bytes) -> Self:
+        return cls(**json.loads(message))

@@ -1,13 +1,14 @@
 """All workers that live, whatever their slots are doing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from socket import socket
 
 from loguru import logger
 
 from platform_api.server.exit_codes import ExitCode
-from platform_api.server.workers.addresses import Public
+from platform_api.server.workers.assignment import Assignment
+from platform_api.server.workers.spare import Spare
 from platform_api.server.workers.worker import Worker
 from platform_domain.startup import StartupError
 
@@ -15,36 +16,52 @@ WORST_LAST = (ExitCode.CLEAN, ExitCode.START_UP_FAILED, ExitCode.FORCED, ExitCod
 
 
 class Crew:
-    """Starts workers with `command` and remembers them until they have ended.
+    """Starts workers and remembers them until they have ended.
 
-    `lent` is the URL of a database for the case that their settings name none.
-    `stop_timeout` is how long one may take to stop, in seconds.
+    The next to start is `spare`, and then there is another one. `lent` is the URL of a database for
+    the case that their settings name none; `public_stays` is as in `Inherited`. `stop_timeout` is
+    how long one may take to stop, in seconds.
     """
 
-    def __init__(self, command: Sequence[str], *, lent: str, stop_timeout: float) -> None:
-        self._command = command
+    def __init__(self, spare: Spare, *, lent: str, public_stays: bool, stop_timeout: float) -> None:
+        self._spare = spare
         self._lent = lent
+        self._public_stays = public_stays
         self._stop_timeout = stop_timeout
         self._living: list[Worker] = []
 
-    async def start(self, number: int, public: Public, admin: socket) -> Worker:
-        """Return a worker that serves. Raises `StartupError` when it ends before."""
-        worker = await self._started(number, public, admin)
+    async def start(self, number: int, public: Callable[[], socket], admin: socket) -> Worker:
+        """Return a worker that serves. Raises `StartupError` when it ends before.
+
+        `public` is called for the public socket when all else is ready. It may raise.
+        """
+        worker = await self._hired(number)
         self._living = [*filter(_lives, self._living), worker]
-        if not await worker.ready():
+        assignment = Assignment(worker=number, public_stays=self._public_stays, lent=self._lent)
+        try:
+            serves = await worker.serve(assignment, admin, public)
+        except StartupError:
+            worker.kill()
+            raise
+        if not serves:
             await worker.ended()
             raise StartupError(
                 f"Worker {number} (process {worker.pid}) ended with {worker.end()} before it"
                 " was ready; its own lines say why."
             )
         logger.info("Worker {} is process {} ({:.2f} s).", number, worker.pid, worker.age)
+        await self._spare.make()
         return worker
 
-    async def _started(self, number: int, public: Public, admin: socket) -> Worker:
+    async def _hired(self, number: int) -> Worker:
         try:
-            return await Worker.start(self._command, number, public, admin, lent=self._lent)
+            return await self._spare.taken()
         except OSError as error:
             raise StartupError(f"Worker {number} cannot be started: {error.strerror}.") from error
+
+    async def renew(self) -> None:
+        """Let those who start from now on load the code anew."""
+        await self._spare.dismiss()
 
     async def retire(self, worker: Worker) -> None:
         """Let one go whose sockets another one has; return when it has ended."""
@@ -58,7 +75,10 @@ class Crew:
         leaving = [*filter(_lives, self._living)]
         for worker in leaving:
             worker.ask_to_stop()
-        await asyncio.gather(*(worker.ended_within(self._stop_timeout) for worker in leaving))
+        await asyncio.gather(
+            self._spare.dismiss(),
+            *(worker.ended_within(self._stop_timeout) for worker in leaving),
+        )
         for worker in leaving:
             logger.info("Worker {} ended with {}.", worker.number, worker.end())
         codes = [worker.exit_code() for worker in leaving]
@@ -68,6 +88,7 @@ class Crew:
         """End all processes at once. Safe in a signal handler."""
         for worker in self._living:
             worker.kill()
+        self._spare.kill()
 
 
 def _lives(worker: Worker) -> bool:

@@ -15,6 +15,7 @@ from platform_api.server.watchdog import Watchdog
 from platform_api.server.workers.addresses import Addresses
 from platform_api.server.workers.crew import Crew
 from platform_api.server.workers.slot import Slot
+from platform_api.server.workers.spare import Spare
 from platform_config import ServerSettings, ShutdownSettings
 from platform_domain.startup import StartupError
 
@@ -38,7 +39,12 @@ class Supervisor:
     ) -> None:
         self._workers = settings.workers
         self._addresses = Addresses(settings, activated)
-        self._crew = Crew(command, lent=lent, stop_timeout=shutdown.worker_timeout)
+        self._crew = Crew(
+            Spare(command),
+            lent=lent,
+            public_stays=activated is not None,
+            stop_timeout=shutdown.worker_timeout,
+        )
         self._watchdog = Watchdog(shutdown.parent_watchdog)
 
     def run(self) -> ExitCode:
@@ -72,7 +78,14 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for slot in slots:
                 group.create_task(slot.keep())
-            group.create_task(_replace_whenever(reload, slots))
+            group.create_task(self._replace_whenever(reload, slots))
+
+    async def _replace_whenever(self, asked: asyncio.Event, slots: Sequence[Slot]) -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await self._crew.renew()
+            await _replace(slots)
 
     def _insist(self) -> None:
         self._crew.kill()
@@ -98,13 +111,6 @@ async def _open(slots: Sequence[Slot]) -> None:
                 group.create_task(slot.open())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-async def _replace_whenever(asked: asyncio.Event, slots: Sequence[Slot]) -> None:
-    while True:
-        await asked.wait()
-        asked.clear()
-        await _replace(slots)
 
 
 async def _replace(slots: Sequence[Slot]) -> None:

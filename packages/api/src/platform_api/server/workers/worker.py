@@ -1,75 +1,87 @@
-"""One process that serves, as its parent sees it."""
+"""One process that serves, or is ready for work, as its parent sees it."""
 
 import asyncio
-import os
 import signal
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from socket import socket
+from socket import send_fds, socket, socketpair
 from typing import Self
 
 from platform_api.server.exit_codes import ExitCode
-from platform_api.server.parent import REPLACED
-from platform_api.server.workers.addresses import Public
-from platform_api.server.workers.assignment import Assignment
+from platform_api.server.workers.assignment import (
+    PREPARED,
+    PUBLIC,
+    READY,
+    REPLACED,
+    Assignment,
+)
 
 SIGNAL_NAMES = {each.value: each.name for each in signal.Signals}
 
 
 class Worker:
-    """It is told to stop by a signal, and ends by itself when its standard input ends."""
+    """It is told to stop by a signal, and ends by itself when its channel ends.
 
-    def __init__(self, number: int, process: Process, ready: int) -> None:
-        self.number = number
+    `number` is the one of its assignment.
+    """
+
+    number: int
+
+    def __init__(self, process: Process, channel: socket) -> None:
         self.pid = process.pid
         self.serves = False
         self._process = process
-        self._ready = ready
+        self._channel = channel
         self._began = time.monotonic()
 
     @classmethod
-    async def start(
-        cls, command: Sequence[str], number: int, public: Public, admin: socket, *, lent: str
-    ) -> Self:
+    async def start(cls, command: Sequence[str]) -> Self:
         """Return when there is a process. Raises `OSError` when the system refuses one.
 
         It has a session of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
         """
-        ready, tell_ready = os.pipe()
-        assignment = Assignment(
-            worker=number,
-            public=public.socket.fileno(),
-            public_stays=public.stays,
-            admin=admin.fileno(),
-            ready=tell_ready,
-            lent=lent,
-        )
+        channel, theirs = socketpair()
         try:
-            process = await _spawned(command, assignment)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=theirs.fileno(), start_new_session=True
+                )
         except BaseException:
-            os.close(ready)
+            channel.close()
             raise
-        finally:
-            os.close(tell_ready)
-        return cls(number, process, ready)
+        channel.setblocking(False)
+        return cls(process, channel)
 
-    async def ready(self) -> bool:
-        """Return True as soon as it serves, and False when it ended before. To be called once."""
-        loop = asyncio.get_running_loop()
-        readable = asyncio.Event()
-        loop.add_reader(self._ready, readable.set)
-        try:
-            await readable.wait()
-            self.serves = bool(os.read(self._ready, 1))
-        finally:
-            loop.remove_reader(self._ready)
-            os.close(self._ready)
+    async def serve(
+        self, assignment: Assignment, admin: socket, public: Callable[[], socket]
+    ) -> bool:
+        """Give it work, and return True as soon as it serves, and False when it ended before.
+
+        `public` is called for the public socket when the worker has made ready. To be called once.
+        """
+        self.number = assignment.worker
+        self._began = time.monotonic()
+        self._send(assignment.to_json(), admin)
+        if await self._says(PREPARED):
+            self._send(PUBLIC, public())
+            self.serves = await self._says(READY)
         return self.serves
+
+    def _send(self, message: bytes, passed: socket) -> None:
+        with suppress(OSError):  # It has ended; that is what counts.
+            send_fds(self._channel, [message], [passed.fileno()])
+
+    async def _says(self, word: bytes) -> bool:
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._channel, len(word)) == word
+        except ConnectionError:  # It ended without having read what we sent.
+            return False
 
     async def ended(self) -> None:
         await self._process.wait()
+        self._channel.close()
 
     @property
     def lives(self) -> bool:
@@ -77,7 +89,7 @@ class Worker:
 
     @property
     def age(self) -> float:
-        """Seconds since the process was started."""
+        """Seconds since it was given work."""
         return time.monotonic() - self._began
 
     def ask_to_stop(self) -> None:
@@ -86,8 +98,8 @@ class Worker:
 
     def say_it_is_replaced(self) -> None:
         """Ask it to stop, and let it know that another one has its sockets."""
-        assert self._process.stdin is not None  # noqa: S101
-        self._process.stdin.write(REPLACED)
+        with suppress(OSError):
+            self._channel.send(REPLACED)
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
@@ -118,12 +130,3 @@ class Worker:
         if code is None or code >= 0:
             return f"exit code {code}"
         return f"signal {SIGNAL_NAMES.get(-code, -code)}"
-
-
-async def _spawned(command: Sequence[str], assignment: Assignment) -> Process:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, pass_fds=assignment.descriptors, start_new_session=True
-    )
-    assert process.stdin is not None  # noqa: S101
-    process.stdin.write(f"{assignment.to_json()}\n".encode())
-    return process

@@ -1,0 +1,80 @@
+"""The worker's end of the conversation with its parent."""
+
+import asyncio
+import os
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from socket import recv_fds, socket
+
+from platform_api.server.inherited import Inherited
+from platform_api.server.parent import ask_ourselves_to_stop
+from platform_api.server.workers.assignment import (
+    LONGEST_BYTES,
+    PREPARED,
+    READY,
+    REPLACED,
+    Assignment,
+)
+
+
+class Orders:
+    """Takes what the parent sends. Once there is work, the parent's end is a SIGTERM to us."""
+
+    def __init__(self, channel: socket) -> None:
+        self._channel = channel
+        self._public: Future[socket] = Future()
+        self._is_replaced = False
+
+    def work(self) -> tuple[Assignment, Inherited] | None:
+        """Wait for the work, and return None when the parent ends without any."""
+        message, admin = self._next()
+        if not message:
+            return None
+        threading.Thread(target=self._follow, name="follow parent", daemon=True).start()
+        assignment = Assignment.from_json(message)
+        return assignment, Inherited(
+            worker=assignment.worker,
+            public_stays=assignment.public_stays,
+            admin=admin,
+            late_public=self._hand_over,
+            on_ready=self._tell_ready,
+            on_second_signal=leave_it_to_the_parent,
+            is_replaced=lambda: self._is_replaced,
+        )
+
+    async def _hand_over(self) -> socket:
+        self._tell(PREPARED)
+        return await asyncio.wrap_future(self._public)
+
+    def _tell_ready(self) -> None:
+        self._tell(READY)
+
+    def _tell(self, word: bytes) -> None:
+        with suppress(OSError):  # Nobody reads any more; the end of the input will tell as well.
+            self._channel.send(word)
+
+    def _follow(self) -> None:
+        message, public = self._next()
+        if public is not None and self._public.set_running_or_notify_cancel():
+            self._public.set_result(public)
+            message, _ = self._next()
+        self._is_replaced = message == REPLACED
+        ask_ourselves_to_stop()
+
+    def _next(self) -> tuple[bytes, socket | None]:
+        try:
+            message, descriptors, *_ = recv_fds(self._channel, LONGEST_BYTES, 1)
+        except ConnectionError:  # It ended without having read what we told.
+            return b"", None
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            return message, socket(fileno=descriptor)
+        return message, None
+
+
+def leave_it_to_the_parent() -> None:
+    """A service manager may signal the whole group while the parent passes its signal on.
+
+    Whoever insists is heard by the parent, which then kills its workers.
+    """
