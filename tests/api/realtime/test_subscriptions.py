@@ -6,9 +6,10 @@ import pytest
 from platform_api.realtime import subscriptions as module
 from platform_api.realtime.close_codes import CloseCode
 from platform_api.realtime.session import Incoming, Session
-from platform_api.realtime.sockets import Sockets
+from platform_api.realtime.sockets import Sockets, TooManyTopics
 from platform_api.realtime.subscriptions import Joined, Subscriptions
 from platform_api.realtime.topic import SlowPolicy
+from platform_config import SocketsSettings
 from platform_domain.errors import Unavailable
 from platform_domain.event_bus import Delivery, EventBus, Interrupted, Position, Replay, Sink
 from platform_domain.events import TopicName
@@ -164,6 +165,23 @@ async def test_the_last_listener_that_leaves_ends_the_subscription() -> None:
 
     assert not here.bus.sinks
     assert not here.subscriptions._positions
+
+
+async def test_a_socket_hears_no_more_topics_than_it_may() -> None:
+    bus = SlowBus()
+    sockets = Sockets(SocketsSettings(max_topics=2))
+    subscriptions = Subscriptions(bus, sockets)
+    session = joined(sockets, Peer())
+    for topic in ("a", "b", "a"):
+        await subscriptions.subscribe(session, topic, SlowPolicy.DISCONNECT)
+
+    with pytest.raises(TooManyTopics):
+        await subscriptions.subscribe(session, "c", SlowPolicy.DISCONNECT)
+
+    assert set(bus.sinks) == session.topics == {"a", "b"}
+    await subscriptions.unsubscribe(session, "a")
+    await subscriptions.subscribe(session, "c", SlowPolicy.DISCONNECT)
+    assert set(bus.sinks) == session.topics == {"b", "c"}
 
 
 async def test_leaving_and_coming_at_once_keeps_the_newcomer() -> None:

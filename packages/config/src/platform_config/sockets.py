@@ -15,6 +15,7 @@ class SocketsSettings(Section):
 
     max: PositiveInt = Field(10_000, description="WebSockets at most.")
     max_per_user: PositiveInt = Field(50, description="WebSockets of one user at most.")
+    max_topics: PositiveInt = Field(200, description="Topics that one WebSocket may hear.")
     messages_per_second: PositiveInt = Field(
         50, description="Messages a second that one WebSocket may send; twice as many in a burst."
     )

@@ -36,6 +36,11 @@ class TooManySockets(TooManyRequests):
     message = "You have too many connections open. Close some first."
 
 
+class TooManyTopics(TooManyRequests):
+    code = "too_many_topics"
+    message = "This socket hears as many topics as it may. Unsubscribe from some first."
+
+
 class Sockets:
     """Who is connected. Only bookkeeping: nothing here waits, apart from the drain."""
 
@@ -77,6 +82,11 @@ class Sockets:
         self._all[session.id] = session
         self._by_user[identity.user].add(session)
         return session
+
+    def check_topics(self, session: Session, topic: str) -> None:
+        """Raises `TooManyTopics` when the session hears as many others as it may."""
+        if topic not in session.topics and len(session.topics) >= self._settings.max_topics:
+            raise TooManyTopics
 
     def leave(self, session: Session) -> None:
         """Forget the session and its topics."""

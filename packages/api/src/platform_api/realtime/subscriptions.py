@@ -60,7 +60,8 @@ class Subscriptions:
     async def subscribe(
         self, session: Session, topic: str, slow: SlowPolicy, since: Position | None = None
     ) -> Joined:
-        """Let `session` hear a topic. Raises `Unavailable`."""
+        """Let `session` hear a topic. Raises `Unavailable`, `TooManyTopics`."""
+        self._sockets.check_topics(session, topic)
         try:
             async with self._lock(topic):
                 return await self._join(session, topic, slow, since)
