@@ -7,14 +7,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
 from platform_domain.presence import LEASE_SECONDS
+from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests import processes
 from tests.e2e.realtime.test_sockets import connected, listening, said, say
-from tests.infrastructure.events.valkeys import TestValkey, started_valkey
+from tests.infrastructure.events.valkeys import TestValkey, free_port, started_valkey
 from tests.infrastructure.postgres.connections import ask
 from tests.processes import Program
 
@@ -154,6 +156,31 @@ async def test_the_users_of_a_node_that_stops_or_dies_are_gone_and_those_of_othe
     assert stopped < LEASE_SECONDS / 2
     assert died < PROMISED_SECONDS
     assert "Traceback" not in lives.output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Not supported there.")
+async def test_nobody_is_gone_because_postgres_was_away_for_longer_than_a_lease(
+    tmp_path: Path,
+) -> None:
+    # Connections of strangers must not be given its port while it is down.
+    with EmbeddedPostgres(tmp_path / "postgres", port=free_port()) as postgres:
+        url = postgres.url
+        with node(url, None) as lives, node(url, None) as dies:
+            async with present(lives, "alice") as alice, present(dies, "bob") as bob:
+                await alice.sees("alice", "bob")
+                await bob.sees("alice", "bob")
+                await asyncio.to_thread(postgres.stop)
+                await asyncio.sleep(LEASE_SECONDS + 1)
+                await asyncio.to_thread(postgres.start)
+                async with present(lives, "carol"):
+                    await bob.sees("alice", "bob", "carol")
+                    await alice.sees("alice", "bob", "carol")
+                assert alice.gone <= {"carol"}
+                assert not bob.gone
+
+                os.kill(dies.pid, signal.SIGKILL)
+                await alice.sees("alice")
 
 
 def told(database_url: str, valkey: TestValkey | None) -> int:
