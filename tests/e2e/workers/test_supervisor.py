@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import psycopg
 import pytest
 
 from platform_api.server.signals import ECHO_SECONDS
+from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.e2e.test_serve import create, wait_until_blocked
 from tests.e2e.workers.load import REQUEST, load
 from tests.e2e.workers.processes import (
@@ -49,10 +52,12 @@ def asked(port: int) -> socket.socket:
     return connection
 
 
-def answer_to(connection: socket.socket) -> int:
-    with HTTPResponse(connection, method="GET") as response:
+def answer_to(connection: socket.socket) -> int | None:
+    """Return the status, or None when the connection ends without an answer."""
+    with suppress(ConnectionError), HTTPResponse(connection, method="GET") as response:
         response.begin()
         return response.status
+    return None
 
 
 def spare_of(program: Program) -> int:
@@ -171,14 +176,54 @@ def test_a_reload_does_not_give_work_to_who_has_loaded_the_code_of_before(
 
 
 @linux
-def test_a_spare_that_was_killed_is_not_missed(tmp_path: Path, database_url: str) -> None:
+def test_a_spare_that_was_killed_is_replaced_as_well(tmp_path: Path, database_url: str) -> None:
     with serving(tmp_path, DATABASE_URL=database_url) as program:
+        spare = spare_of(program)
+        os.kill(spare, signal.SIGKILL)
+        program.wait_for(rf"The spare worker \(process {spare}\) ended with signal SIGKILL")
+        assert spare_of(program) != spare
+
         os.kill(spare_of(program), signal.SIGKILL)
         os.kill(pids(program)[0], signal.SIGKILL)
         wait_for_worker(program, 0)
 
         program.signal()
         assert program.exit_code() == 0
+
+
+@pytest.mark.parametrize("during_a_reload", [False, True])
+def test_who_waits_for_a_killed_worker_does_not_wait_for_a_database_as_well(
+    tmp_path: Path, during_a_reload: bool
+) -> None:
+    with (
+        EmbeddedPostgres(tmp_path / "postgres") as postgres,
+        serving(tmp_path, DATABASE_URL=postgres.url) as program,
+        ExitStack() as open_ones,
+    ):
+        victim = pids(program)[0]
+        with stopped(postgres.pid):
+            if during_a_reload:
+                program.signal(signal.SIGHUP)
+                program.wait_for("Replacing the 2 workers")
+            os.kill(victim, signal.SIGSTOP)
+            asking = [open_ones.enter_context(asked(program.port)) for _ in range(40)]
+            os.kill(victim, signal.SIGKILL)
+            outcomes = Counter(map(answer_to, asking))  # Fails when one waits for 10 s.
+            program.wait_for("Nobody took the place of worker 0 in 2 s")
+            afterwards = {status_of(program.port) for _ in range(20)}
+        wait_for_worker(program, 0)
+
+        assert set(outcomes) == {404, None}
+        assert afterwards == {404}
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_stop_under_load_answers_what_was_sent_and_ends_cleanly(

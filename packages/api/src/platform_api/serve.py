@@ -77,16 +77,20 @@ def reload() -> int:
 
 
 def work() -> int:
-    """Make ready, wait for work, and run as one of several workers. Returns the exit code."""
+    """Load the code, wait for work, and run as one of several workers. Returns the exit code."""
     from socket import socket
 
-    import platform_api.container  # noqa: F401 - takes most of a start's time
+    # What takes most of a start's time.
+    import uvloop  # noqa: F401
+
+    import platform_api.container  # noqa: F401
+    import platform_infrastructure.logging  # noqa: F401
     from platform_api.server.workers.orders import Orders
 
-    work = Orders(socket(fileno=sys.stdin.fileno())).work()
-    if work is None:
+    ordered = Orders(socket(fileno=sys.stdin.fileno())).work()
+    if ordered is None:
         return STOPPED
-    assignment, inherited = work
+    assignment, inherited = ordered
     return serve(lent=assignment.lent, inherited=inherited)
 
 
@@ -150,12 +154,13 @@ def _announce(loaded: "Loaded") -> None:
 
 
 def _start(settings: "Settings") -> int:
-    from platform_api.server.inherited import Inherited
+    from platform_api.server.inherited import Inherited, early
     from platform_api.server.socket_activation import activated_socket
 
     activated = activated_socket(os.environ)
     if settings.server.workers == 1:
-        return _run(settings, "", Inherited(public=activated, public_stays=activated is not None))
+        public = early(activated) if activated else None
+        return _run(settings, "", Inherited(public=public, public_stays=activated is not None))
     return _supervise(settings, activated)
 
 

@@ -30,7 +30,7 @@ def never() -> bool:
 class Inherited:
     """Sockets, bound at least, in the place of those the settings ask for, and what goes with them.
 
-    `worker` is the number of one of several. `late_public` is called for the public socket when
+    `worker` is the number of one of several. `public` is called for the public socket when
     everything else is ready. `public_stays` says that somebody keeps it, with what waits in it,
     after our end.
     `on_ready` is called when connections are accepted, `on_second_signal` when somebody insists.
@@ -39,8 +39,7 @@ class Inherited:
     """
 
     worker: int | None = None
-    public: socket | None = None
-    late_public: LatePublic | None = None
+    public: LatePublic | None = None
     admin: socket | None = None
     public_stays: bool = False
     on_ready: Callable[[], None] = tell_nobody

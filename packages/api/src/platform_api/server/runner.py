@@ -64,12 +64,16 @@ class Server:
 
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
+        settings, inherited = self._settings, self._inherited
         try:
             with ExitStack() as bound:
                 # Ports first: a taken one is told before any resource opens.
-                late = self._inherited.late_public
-                public = late or early(bound.enter_context(self._public_socket()))
-                admin = bound.enter_context(self._admin_socket())
+                public = inherited.public or early(
+                    bound.enter_context(bind(settings.host, settings.port))
+                )
+                admin = bound.enter_context(
+                    inherited.admin or bind(settings.admin_host, settings.admin_port)
+                )
                 return self._run(public, admin, loop_factory)
         except StartupError as error:
             logger.error("The server cannot start. {}", error)
@@ -81,12 +85,6 @@ class Server:
     def _failure(self) -> ExitCode:
         starting = self._lifecycle.phase is Phase.STARTING
         return ExitCode.START_UP_FAILED if starting else ExitCode.NOT_CLEAN
-
-    def _public_socket(self) -> socket:
-        return self._inherited.public or bind(self._settings.host, self._settings.port)
-
-    def _admin_socket(self) -> socket:
-        return self._inherited.admin or bind(self._settings.admin_host, self._settings.admin_port)
 
     def _run(self, public: LatePublic, admin: socket, loop_factory: LoopFactory) -> ExitCode:
         runner = asyncio.Runner(loop_factory=loop_factory)

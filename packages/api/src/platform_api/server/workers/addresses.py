@@ -9,8 +9,9 @@ import sys
 from contextlib import ExitStack
 from typing import Self
 
-from platform_api.server.binding import address_of, bind
+from platform_api.server.binding import address_of, bind, refusal
 from platform_config import ServerSettings
+from platform_domain.startup import StartupError
 
 SPREADS = sys.platform == "linux"
 """Elsewhere SO_REUSEPORT is missing, or all connections go to one of the sockets."""
@@ -44,7 +45,7 @@ class Addresses:
     def public(self) -> socket.socket:
         """Return a socket for a worker, to be closed by the caller. Raises `StartupError`."""
         if self._shares_one:
-            return self._public.dup()
+            return _copy(self._public)
         host, port = self._public.getsockname()[:2]
         return bind(host, port, shared=True)
 
@@ -68,3 +69,10 @@ class Addresses:
     def _bound_admin(self, number: int) -> socket.socket:
         first = self._settings.admin_port
         return bind(self._settings.admin_host, first + number if first else 0)
+
+
+def _copy(public: socket.socket) -> socket.socket:
+    try:
+        return public.dup()
+    except OSError as error:
+        raise StartupError(refusal(address_of(public), error)) from error

@@ -4,7 +4,7 @@
 2. The worker says PREPARED: everything is open, and the start can hardly fail any more.
 3. The parent sends the public socket. Not before: connections may be waiting in it.
 4. The worker says READY: connections are accepted.
-5. The parent says REPLACED, and stop: another one accepts them. Or its end is read, and means stop.
+5. The parent says REPLACED: stop, another one accepts them. The end of what it says means stop, too.
 
 Nobody speaks twice in a row before 5, so that no two messages are read as one.
 """

@@ -18,7 +18,7 @@ WORST_LAST = (ExitCode.CLEAN, ExitCode.START_UP_FAILED, ExitCode.FORCED, ExitCod
 class Crew:
     """Starts workers and remembers them until they have ended.
 
-    The next to start is `spare`, and then there is another one. `lent` is the URL of a database for
+    The next to start is `spare`, and then another one is wanted. `lent` is the URL of a database for
     the case that their settings name none; `public_stays` is as in `Inherited`. `stop_timeout` is
     how long one may take to stop, in seconds.
     """
@@ -33,24 +33,19 @@ class Crew:
     async def start(self, number: int, public: Callable[[], socket], admin: socket) -> Worker:
         """Return a worker that serves. Raises `StartupError` when it ends before.
 
-        `public` is called for the public socket when all else is ready. It may raise.
+        `public` is called for the public socket when all else is ready. It may raise that, too.
         """
         worker = await self._hired(number)
         self._living = [*filter(_lives, self._living), worker]
         assignment = Assignment(worker=number, public_stays=self._public_stays, lent=self._lent)
-        try:
-            serves = await worker.serve(assignment, admin, public)
-        except StartupError:
-            worker.kill()
-            raise
-        if not serves:
+        if not await _serves(worker, assignment, admin, public):
             await worker.ended()
             raise StartupError(
                 f"Worker {number} (process {worker.pid}) ended with {worker.end()} before it"
                 " was ready; its own lines say why."
             )
         logger.info("Worker {} is process {} ({:.2f} s).", number, worker.pid, worker.age)
-        await self._spare.make()
+        self._spare.want()
         return worker
 
     async def _hired(self, number: int) -> Worker:
@@ -58,10 +53,6 @@ class Crew:
             return await self._spare.taken()
         except OSError as error:
             raise StartupError(f"Worker {number} cannot be started: {error.strerror}.") from error
-
-    async def renew(self) -> None:
-        """Let those who start from now on load the code anew."""
-        await self._spare.dismiss()
 
     async def retire(self, worker: Worker) -> None:
         """Let one go whose sockets another one has; return when it has ended."""
@@ -93,3 +84,14 @@ class Crew:
 
 def _lives(worker: Worker) -> bool:
     return worker.lives
+
+
+async def _serves(
+    worker: Worker, assignment: Assignment, admin: socket, public: Callable[[], socket]
+) -> bool:
+    try:
+        return await worker.serve(assignment, admin, public)
+    except (OSError, StartupError) as error:
+        worker.kill()
+        await worker.ended()
+        raise StartupError(f"Worker {assignment.worker} has no sockets. {error}") from error

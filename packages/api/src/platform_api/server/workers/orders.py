@@ -12,6 +12,7 @@ from platform_api.server.parent import ask_ourselves_to_stop
 from platform_api.server.workers.assignment import (
     LONGEST_BYTES,
     PREPARED,
+    PUBLIC,
     READY,
     REPLACED,
     Assignment,
@@ -22,14 +23,15 @@ class Orders:
     """Takes what the parent sends. Once there is work, the parent's end is a SIGTERM to us."""
 
     def __init__(self, channel: socket) -> None:
+        channel.set_inheritable(False)  # A child that held it would hide our end from the parent.
         self._channel = channel
         self._public: Future[socket] = Future()
         self._is_replaced = False
 
     def work(self) -> tuple[Assignment, Inherited] | None:
-        """Wait for the work, and return None when the parent ends without any."""
+        """Wait for work, and return it, or None when the parent ends without any."""
         message, admin = self._next()
-        if not message:
+        if admin is None:
             return None
         threading.Thread(target=self._follow, name="follow parent", daemon=True).start()
         assignment = Assignment.from_json(message)
@@ -37,7 +39,7 @@ class Orders:
             worker=assignment.worker,
             public_stays=assignment.public_stays,
             admin=admin,
-            late_public=self._hand_over,
+            public=self._hand_over,
             on_ready=self._tell_ready,
             on_second_signal=leave_it_to_the_parent,
             is_replaced=lambda: self._is_replaced,
@@ -56,7 +58,7 @@ class Orders:
 
     def _follow(self) -> None:
         message, public = self._next()
-        if public is not None and self._public.set_running_or_notify_cancel():
+        if message == PUBLIC and public is not None and self._public.set_running_or_notify_cancel():
             self._public.set_result(public)
             message, _ = self._next()
         self._is_replaced = message == REPLACED
@@ -67,10 +69,10 @@ class Orders:
             message, descriptors, *_ = recv_fds(self._channel, LONGEST_BYTES, 1)
         except ConnectionError:  # It ended without having read what we told.
             return b"", None
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
-            return message, socket(fileno=descriptor)
-        return message, None
+        if not descriptors:
+            return message, None
+        os.set_inheritable(descriptors[0], False)
+        return message, socket(fileno=descriptors[0])
 
 
 def leave_it_to_the_parent() -> None:

@@ -17,9 +17,9 @@ QUEUE_KEPT_SECONDS = 2.0
 class Slot:
     """Has one worker, another one when that ends, and for a moment two when it is replaced.
 
-    Who comes next takes over the public socket with the connections that wait in it. When that
-    takes long, or fails, the socket is closed: whoever waits in it is told, and new connections go
-    to the other workers.
+    Who comes next takes over the public socket with the connections that wait in it. When nobody
+    has come 2 s after the end of a worker, or the next one ends as well, the socket is closed:
+    whoever waits in it is sent away, and new connections go to the other workers.
     """
 
     def __init__(self, number: int, crew: Crew, addresses: Addresses) -> None:
@@ -29,6 +29,8 @@ class Slot:
         self._back_off = BackOff()
         self._changing = asyncio.Lock()
         self._public: socket | None = None
+        self._is_handed_over = False
+        self._closing: asyncio.TimerHandle | None = None
         self._worker: Worker
 
     async def open(self) -> None:
@@ -57,33 +59,56 @@ class Slot:
         await self._crew.retire(old)
 
     async def _started(self) -> Worker:
-        return await self._crew.start(
-            self._number, self._opened_public, self._addresses.admin(self._number)
-        )
+        try:
+            return await self._crew.start(
+                self._number, self._hand_over, self._addresses.admin(self._number)
+            )
+        finally:
+            self._is_handed_over = False
 
-    def _opened_public(self) -> socket:
+    def _hand_over(self) -> socket:
+        """Return the public socket, for a worker that is about to accept what waits in it."""
+        self._let_wait()
         if self._public is None:
             self._public = self._addresses.public()
+        self._is_handed_over = True
         return self._public
 
     def _close_public(self) -> None:
+        self._let_wait()
         if self._public is not None:
             self._public.close()
             self._public = None
 
     async def _keep(self, worker: Worker) -> None:
         await worker.ended()
+        if worker is self._worker:
+            self._limit_waiting()  # Also while a replacement that was asked for is being started.
         async with self._changing:
-            if worker is not self._worker:  # It was replaced.
-                return
-            logger.error(
-                "Worker {} (process {}) ended with {}.", self._number, worker.pid, worker.end()
-            )
-            closing = asyncio.get_running_loop().call_later(QUEUE_KEPT_SECONDS, self._close_public)
-            try:
+            if worker is self._worker:  # Else it was replaced.
+                self._limit_waiting()
+                logger.error(
+                    "Worker {} (process {}) ended with {}.", self._number, worker.pid, worker.end()
+                )
                 await self._start_again(worker.age)
-            finally:
-                closing.cancel()
+
+    def _limit_waiting(self) -> None:
+        if self._closing is None and not self._is_handed_over:
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(QUEUE_KEPT_SECONDS, self._send_away)
+
+    def _let_wait(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+
+    def _send_away(self) -> None:
+        logger.warning(
+            "Nobody took the place of worker {} in {:g} s: who waits for it is sent away.",
+            self._number,
+            QUEUE_KEPT_SECONDS,
+        )
+        self._close_public()
 
     async def _start_again(self, lived: float) -> None:
         while True:

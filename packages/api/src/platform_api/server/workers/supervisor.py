@@ -39,8 +39,9 @@ class Supervisor:
     ) -> None:
         self._workers = settings.workers
         self._addresses = Addresses(settings, activated)
+        self._spare = Spare(command)
         self._crew = Crew(
-            Spare(command),
+            self._spare,
             lent=lent,
             public_stays=activated is not None,
             stop_timeout=shutdown.worker_timeout,
@@ -78,13 +79,14 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for slot in slots:
                 group.create_task(slot.keep())
+            group.create_task(self._spare.keep())
             group.create_task(self._replace_whenever(reload, slots))
 
     async def _replace_whenever(self, asked: asyncio.Event, slots: Sequence[Slot]) -> None:
         while True:
             await asked.wait()
             asked.clear()
-            await self._crew.renew()
+            await self._spare.dismiss()  # It has loaded the code of before.
             await _replace(slots)
 
     def _insist(self) -> None:

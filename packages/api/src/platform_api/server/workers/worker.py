@@ -1,6 +1,7 @@
 """One process that serves, or is ready for work, as its parent sees it."""
 
 import asyncio
+import os
 import signal
 import time
 from asyncio.subprocess import Process
@@ -8,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import send_fds, socket, socketpair
 from typing import Self
+
+from loguru import logger
 
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.workers.assignment import (
@@ -18,20 +21,22 @@ from platform_api.server.workers.assignment import (
     Assignment,
 )
 
+PREPARING_SECONDS = 600.0
+LISTENING_SECONDS = 5.0
 SIGNAL_NAMES = {each.value: each.name for each in signal.Signals}
 
 
 class Worker:
     """It is told to stop by a signal, and ends by itself when its channel ends.
 
-    `number` is the one of its assignment.
+    `number` is None as long as it has no work.
     """
-
-    number: int
 
     def __init__(self, process: Process, channel: socket) -> None:
         self.pid = process.pid
+        self.number: int | None = None
         self.serves = False
+        self._is_replaced = False
         self._process = process
         self._channel = channel
         self._began = time.monotonic()
@@ -60,23 +65,30 @@ class Worker:
         """Give it work, and return True as soon as it serves, and False when it ended before.
 
         `public` is called for the public socket when the worker has made ready. To be called once.
+        Raises `OSError` when the system refuses to pass a socket, and what `public` raises.
         """
         self.number = assignment.worker
         self._began = time.monotonic()
         self._send(assignment.to_json(), admin)
-        if await self._says(PREPARED):
+        if await self._says(PREPARED, within=PREPARING_SECONDS):
             self._send(PUBLIC, public())
-            self.serves = await self._says(READY)
+            self.serves = await self._says(READY, within=LISTENING_SECONDS)
         return self.serves
 
     def _send(self, message: bytes, passed: socket) -> None:
-        with suppress(OSError):  # It has ended; that is what counts.
+        with suppress(ConnectionError):  # It has ended; that is what counts.
             send_fds(self._channel, [message], [passed.fileno()])
 
-    async def _says(self, word: bytes) -> bool:
+    async def _says(self, word: bytes, *, within: float) -> bool:
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().sock_recv(self._channel, len(word)) == word
+            async with asyncio.timeout(within):
+                return await loop.sock_recv(self._channel, len(word)) == word
         except ConnectionError:  # It ended without having read what we sent.
+            return False
+        except TimeoutError:
+            logger.error("Process {} makes no progress in {:g} s; it is ended.", self.pid, within)
+            self.kill()
             return False
 
     async def ended(self) -> None:
@@ -89,21 +101,27 @@ class Worker:
 
     @property
     def age(self) -> float:
-        """Seconds since it was given work."""
+        """Seconds since it was given work, or began to wait for it."""
         return time.monotonic() - self._began
 
     def ask_to_stop(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
 
     def say_it_is_replaced(self) -> None:
         """Ask it to stop, and let it know that another one has its sockets."""
-        with suppress(OSError):
+        self._is_replaced = True
+        with suppress(ConnectionError):
             self._channel.send(REPLACED)
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not through the process object: that one may take the exit code from the loop's watcher
+        # (python/cpython#87744).
+        if self.lives:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def ended_within(self, timeout: float) -> None:
         """Return when it has ended; kill it when that takes longer than `timeout` seconds."""
@@ -117,10 +135,11 @@ class Worker:
     def exit_code(self) -> ExitCode:
         """Return how an ended worker did its work.
 
-        A signal's end is not clean, except where it came before Python could listen to it.
+        A signal's end is not clean, except where Python did not listen to it: before the worker
+        served, and after it had drained because it was replaced.
         """
         code = self._process.returncode
-        if code == -signal.SIGTERM and not self.serves:
+        if code == -signal.SIGTERM and (self._is_replaced or not self.serves):
             return ExitCode.CLEAN
         return ExitCode(code) if code in set(ExitCode) else ExitCode.NOT_CLEAN
 
