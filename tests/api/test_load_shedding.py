@@ -62,6 +62,7 @@ SPECIAL = {
     "a list of lengths": request("POST /a", "Content-Length: 1, 1", body="1"),
     "a space before the colon": request("POST /a", "Content-Length : 1", body="1"),
     "a folded field": request("GET /a", "X: 1\r\n Content-Length: 1"),
+    "a length beyond all": request("POST /a", "Content-Length: " + "1" * 5000),
     "no Host": b"GET /a HTTP/1.1\r\n\r\n",
     "two Hosts": request("GET /a", "host: b"),
     "a bare CR": request("GET /a", "X: 1\rContent-Length: 1"),
@@ -116,6 +117,7 @@ async def test_a_server_that_stops_says_that_and_not_that_it_is_busy(
         (("X-Request-ID: r-1",), "r-1"),
         ((f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01",), TRACE),
         ((f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01", "x-request-id:r-1"), "r-1"),
+        (("X-Request-ID: ü", f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01"), TRACE),
     ],
 )
 async def test_a_refusal_carries_the_callers_own_id(

@@ -1,7 +1,14 @@
+import asyncio
+
 import httpx2
 import pytest
+from starlette.responses import Response
 
+from platform_api.middleware.body_ceiling import BodyCeiling
+from platform_api.server.last_answers import LastAnswers
+from platform_api.server.lifecycle import Lifecycle
 from tests.api.conftest import ALLOWED_ORIGIN, World
+from tests.api.middleware.requests import Exchange, pieces, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,3 +36,15 @@ async def test_a_server_that_drains_says_that_it_closes(
 
     assert "connection" not in before.headers
     assert during.headers["connection"] == "close"
+
+
+async def test_an_answer_that_closes_for_two_reasons_says_so_once() -> None:
+    lifecycle = Lifecycle()
+    lifecycle.drain()
+    app = LastAnswers(BodyCeiling(Response("ok"), max_bytes=10, timeout=30), lifecycle)
+    exchange = Exchange(pieces(b"1", whole=False))
+    asyncio.get_running_loop().call_later(0.1, exchange.silence.set)
+
+    await app(scope_of(content_length="9"), exchange.receive, exchange.send)
+
+    assert exchange.sent[0]["headers"].count((b"connection", b"close")) == 1

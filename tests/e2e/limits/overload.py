@@ -38,6 +38,14 @@ class Period:
         """Successes in a second of a core."""
         return self.successes / self.cpu
 
+    def __add__(self, other: "Period") -> "Period":
+        return Period(
+            self.answers + other.answers,
+            self.probes + other.probes,
+            self.wall + other.wall,
+            self.cpu + other.cpu,
+        )
+
     def latency(self, status: int, quantile: float) -> float:
         """Return the seconds, as they would be with a core for the server alone."""
         ordered = sorted(answer.seconds for answer in self.answers if answer.status == status)

@@ -40,14 +40,18 @@ def test_a_server_that_reads_rows_does_what_it_can_and_sends_the_rest_away_quick
         read = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-User-Id: alice\r\n\r\n".encode()
         capacity, overload = measured(server.port, server.pid, read)
 
-    # A refusal takes about a seventh of what a read does, and more are refused than answered.
-    holds(capacity, overload, share=0.6)
+    # A refusal takes a twentieth of what a read does, and more are refused than answered. A read
+    # takes a tenth more than alone: 200 connections in turn are not in the processor's caches.
+    # That leaves 0.85; a shared machine is by a tenth slower or faster from one second to another.
+    holds(capacity, overload, share=0.65)
 
 
 def measured(port: int, pid: int, ask: bytes) -> tuple[Period, Period]:
     async def measure() -> tuple[Period, Period]:
-        capacity = await capacity_of(port, pid, ask)
-        return capacity, await overload_of(port, pid, ask, 2 * capacity.rate)
+        before = await capacity_of(port, pid, ask)
+        overload = await overload_of(port, pid, ask, 2 * before.rate)
+        # Again, because the same core is now faster and now slower on a machine that is shared.
+        return before + await capacity_of(port, pid, ask), overload
 
     with core_of_its_own(pid):
         capacity, overload = asyncio.run(measure())

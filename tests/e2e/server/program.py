@@ -25,8 +25,6 @@ from platform_api.server.runner import Server
 from platform_config import HttpSettings, ServerSettings, ShutdownSettings, SocketsSettings
 from platform_domain.startup import StartupError
 
-REFUSAL = b'{"error":"The server is restarting.","code":"shutting_down"}'
-
 
 class HastyShutdown(ShutdownSettings):
     watchdog_after: float = Field(30, description="Seconds for the whole stop.")
@@ -156,7 +154,7 @@ def say(what: str) -> None:
 def serve(options: Options) -> int:
     lifecycle = options.lifecycle
     server = Server(
-        public=LastAnswers(InFlight(App(lifecycle), lifecycle, refusal=REFUSAL), lifecycle),
+        public=LastAnswers(InFlight(App(lifecycle), lifecycle), lifecycle),
         admin=admin(lifecycle),
         settings=ServerSettings(port=options.port, admin_port=0),
         shutdown=HastyShutdown(

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from platform_api.capacity import Capacity
 from platform_api.contract.pages import contract_pages
 from platform_api.docs_page.pages import docs_pages
-from platform_api.errors import RouteNotFound, ShuttingDown, error_body, error_response
+from platform_api.errors import RouteNotFound, error_response
 from platform_api.feature import Feature, operations_of
 from platform_api.health import Pages, Readings, admin_pages, public_pages
 from platform_api.idempotency import Once
@@ -43,7 +43,7 @@ def layers(
         Middleware(RequestLog),
         # Outside what answers errors, so that a page of the SPA may read those as well.
         Middleware(Cors, origins=settings.cors.origins, credentials=settings.cors.credentials),
-        Middleware(InFlight, lifecycle=lifecycle, refusal=error_body(ShuttingDown())),
+        Middleware(InFlight, lifecycle=lifecycle),
         # Outside what holds a place: a client that sends on after its answer takes up none.
         Middleware(BodyCeiling, max_bytes=http.max_body_bytes, timeout=http.body_timeout),
         Middleware(Admission, capacity=capacity),

@@ -17,14 +17,13 @@ _HEAD = re.compile(
     rb"(?:GET|POST|PUT|PATCH|DELETE) /(?!health/)[!-~]* HTTP/1\.1\r\n"
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*\r\n"
 )
-_SPECIAL = re.compile(
-    rb"\n(?:connection:(?! ?keep-alive\r)|content-length:(?! ?[0-9]{1,9}\r)"
-    rb"|expect:|origin:|transfer-encoding:|upgrade:)",
-    re.IGNORECASE,
+_FIELD = re.compile(
+    r"\n(connection|content-length|expect|host|origin|traceparent|transfer-encoding|upgrade"
+    r"|x-request-id):([^\r]*)",
+    re.ASCII | re.IGNORECASE,
 )
-_HOST = re.compile(rb"\nhost:", re.IGNORECASE)
-_LENGTH = re.compile(rb"\ncontent-length: ?([0-9]+)", re.IGNORECASE)
-_IDS = re.compile(rb"\n(x-request-id|traceparent):[\t ]*([!-~]+)[\t ]*\r", re.IGNORECASE)
+_SPECIAL = {"expect", "origin", "transfer-encoding", "upgrade"}
+_LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class LoadShedding:
@@ -45,25 +44,27 @@ class LoadShedding:
         """Return the whole answer to the bytes of a request, or None to let them pass."""
         if self._lifecycle.phase is not Phase.READY or self._capacity.will_have_room():
             return None
-        head = _head_of_ordinary(received)
-        if head is None:
+        fields = _fields_of_ordinary(received)
+        if fields is None:
             return None
         self._capacity.refuse()
-        return self._refusal.replace(b"{id}", _request_id(head), 1)
+        ids = Ids.of(fields.get("x-request-id"), fields.get("traceparent"))
+        return self._refusal.replace(b"{id}", ids.request.encode(), 1)
 
 
-def _head_of_ordinary(received: bytes) -> bytes | None:
-    found = _HEAD.match(received)
-    if found is None or _SPECIAL.search(head := found[0]) or len(_HOST.findall(head)) != 1:
+def _fields_of_ordinary(received: bytes) -> dict[str, str] | None:
+    """Return the fields that matter here, or None for a request that is not ordinary."""
+    head = _HEAD.match(received)
+    if head is None:
         return None
-    lengths = _LENGTH.findall(head)
-    is_whole = len(lengths) < 2 and len(received) == len(head) + sum(map(int, lengths))
-    return head if is_whole else None
-
-
-def _request_id(head: bytes) -> bytes:
-    given = {name.lower(): value.decode("ascii") for name, value in _IDS.findall(head)}
-    return Ids.of(given.get(b"x-request-id"), given.get(b"traceparent")).request.encode()
+    found = _FIELD.findall(head[0].decode("latin-1"))
+    fields = {name.lower(): value.strip("\t ") for name, value in found}
+    if len(fields) < len(found) or "host" not in fields or not _SPECIAL.isdisjoint(fields):
+        return None
+    length = fields.get("content-length", "0")
+    is_whole = _LENGTH.fullmatch(length) and len(received) == head.end() + int(length)
+    is_kept = fields.get("connection", "keep-alive").lower() == "keep-alive"
+    return fields if is_whole and is_kept else None
 
 
 def _refusal() -> bytes:

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from platform_api.errors import BodyTimeout, PayloadTooLarge
-from platform_api.server.last_answers import CLOSE
+from platform_api.server.last_answers import closing
 
 MAX_BODY = "max_body"  # Where the scope says how large this request's body may be.
 DRAIN_BYTES = 1024 * 1024
@@ -96,7 +96,7 @@ class _Body:
             await self._drop(within=0)
             self._closes = not self._has_ended
             if self._closes:
-                message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
+                message = closing(message)
         elif self._closes and not message.get("more_body", False):
             # The server closes the connection after the last message, so that waits for `finish`.
             self._is_answered = True

@@ -6,23 +6,21 @@ from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from platform_api.errors import ShuttingDown, error_response
 from platform_api.server.lifecycle import Lifecycle, current_task
-
-RETRY_AFTER_SECONDS = 1
 
 
 class InFlight:
     """Pure ASGI middleware, to be placed outside everything that may be slow.
 
-    A request that the drain cancels before its answer has started is answered 503 with `refusal`, a
-    JSON body. After the start the client sees a broken answer: there is no other way left to say
-    that it is not whole.
+    A request that the drain cancels before its answer has started is answered 503 `shutting_down`.
+    After the start the client sees a broken answer: there is no other way left to say that it is
+    not whole.
     """
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, *, refusal: bytes) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
         self._app = app
         self._lifecycle = lifecycle
-        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with contained():
@@ -39,16 +37,7 @@ class InFlight:
             except asyncio.CancelledError:
                 if answer.started or not self._lifecycle.take_cancelled(current_task()):
                     raise
-                await self._refuse(send)
-
-    async def _refuse(self, send: Send) -> None:
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(self._refusal)),
-            (b"retry-after", b"%d" % RETRY_AFTER_SECONDS),
-        ]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        await send({"type": "http.response.body", "body": self._refusal})
+                await error_response(ShuttingDown())(scope, receive, send)
 
 
 class _Answer:

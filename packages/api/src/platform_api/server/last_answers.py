@@ -20,7 +20,13 @@ class LastAnswers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_close(message: Message) -> None:
             if message["type"] == "http.response.start" and self._lifecycle.draining.is_set():
-                message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
+                message = closing(message)
             await send(message)
 
         await self._app(scope, receive, send_and_close)
+
+
+def closing(message: Message) -> Message:
+    """Return the start of an answer with `connection: close`, once."""
+    headers = list(message.get("headers", ()))
+    return message if CLOSE in headers else {**message, "headers": [*headers, CLOSE]}

@@ -1,6 +1,7 @@
 """A deadline for the head of a request."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -42,7 +43,7 @@ class HeadDeadline(TCPServer):
 
     config: HardenedConfig
     _awaits_head = True
-    _idle: asyncio.Timeout | None = None
+    _idle_since = 0.0
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, HeadBegun):
@@ -58,20 +59,25 @@ class HeadDeadline(TCPServer):
             await self.idle_task.restart(self._task_group, self._idle_timeout)
 
     def stays_idle(self) -> None:
-        """Start the keep-alive time again after an answer of which Hypercorn knows nothing."""
+        """Start the keep-alive time again after an answer of which Hypercorn knows nothing.
+
+        The timer is left as it is and looks at this when it fires: many such answers come at once.
+        """
         self._awaits_head = False
-        if self._idle is not None and not self._idle.expired():
-            self._idle.reschedule(self.loop.time() + self.config.limits.keep_alive_timeout)
+        self._idle_since = self.loop.time()
 
     async def _idle_timeout(self) -> None:
+        self._idle_since = self.loop.time()
+        while (left := self._idle_seconds_left()) > 0:
+            with suppress(TimeoutError):
+                # Not longer than the time that an answer meanwhile would start.
+                async with asyncio.timeout(min(left, self.config.limits.keep_alive_timeout)):
+                    await self.context.terminated.wait()
+                await asyncio.sleep(LATE_SECONDS)
+                break
+        await asyncio.shield(self._initiate_server_close())
+
+    def _idle_seconds_left(self) -> float:
         limits = self.config.limits
         timeout = limits.head_timeout if self._awaits_head else limits.keep_alive_timeout
-        try:
-            async with asyncio.timeout(timeout) as self._idle:
-                await self.context.terminated.wait()
-                await asyncio.sleep(LATE_SECONDS)
-        except TimeoutError:
-            pass
-        finally:
-            self._idle = None
-        await asyncio.shield(self._initiate_server_close())
+        return self._idle_since + timeout - self.loop.time()
