@@ -61,12 +61,13 @@ class Load:
             self._send_due()
             await asyncio.sleep(TICK_SECONDS)
 
-    async def saturate(self, seconds: float) -> None:
-        """Send the next request on each connection when the last one is answered."""
+    async def saturate(self, seconds: float, *, at_once: int) -> None:
+        """Have so many requests under way all the time, on all connections in turn."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while loop.time() < until:
-            self._due.extend([loop.time()] * len(self._idle))
+            under_way = len(self._open) - len(self._idle) + len(self._due)
+            self._due.extend([loop.time()] * (at_once - under_way))
             self._send_due()
             await asyncio.sleep(TICK_SECONDS)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.e2e.limits.load import Answer, Load
 
-WARM_CONNECTIONS, CONNECTIONS = 8, 200
+CONNECTIONS, AT_ONCE = 200, 8
 CALIBRATION_SECONDS, OVERLOAD_SECONDS = 4.0, 20.0
 HEALTH_RATE = 10
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -64,13 +64,13 @@ class Period:
 
 
 async def capacity_of(port: int, pid: int, ask: bytes) -> Period:
-    """Send as fast as the server answers."""
+    """Send as fast as the server answers, on as many connections as in the overload."""
     load = Load(port, ask)
-    await load.open(WARM_CONNECTIONS)
-    await load.saturate(CALIBRATION_SECONDS / 4)
+    await load.open(CONNECTIONS)
+    await load.saturate(CALIBRATION_SECONDS / 4, at_once=AT_ONCE)
     load.answers.clear()
     began = cpu_seconds(pid)
-    await load.saturate(CALIBRATION_SECONDS)
+    await load.saturate(CALIBRATION_SECONDS, at_once=AT_ONCE)
     load.close()
     cpu = cpu_seconds(pid) - began
     return Period(load.answers, [], CALIBRATION_SECONDS, cpu)

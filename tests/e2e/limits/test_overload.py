@@ -40,10 +40,9 @@ def test_a_server_that_reads_rows_does_what_it_can_and_sends_the_rest_away_quick
         read = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-User-Id: alice\r\n\r\n".encode()
         capacity, overload = measured(server.port, server.pid, read)
 
-    # A refusal takes a twentieth of what a read does, and more are refused than answered. A read
-    # takes a tenth more than alone: 200 connections in turn are not in the processor's caches.
-    # That leaves 0.85; a shared machine is by a tenth slower or faster from one second to another.
-    holds(capacity, overload, share=0.65)
+    # 0.86 to 1.08 is what we find; a core of a shared machine is by a tenth slower or faster from
+    # one second to another, which is more than all refusals take.
+    holds(capacity, overload, share=0.75)
 
 
 def measured(port: int, pid: int, ask: bytes) -> tuple[Period, Period]:

@@ -1,6 +1,7 @@
 """The life of the server, in order: bind, open, serve, drain, close."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
@@ -127,6 +128,7 @@ class Server:
     async def _serve(self, public: Listener, admin: Listener, stop: Stop) -> None:
         await admin.open(on_end=stop.ask)
         await public.open(on_end=stop.ask)
+        _spare_collections_what_stays()
         self._lifecycle.phase = Phase.READY
         logger.info("Listening on http://{} (admin: http://{})", public.address, admin.address)
         self._inherited.on_ready()
@@ -166,6 +168,13 @@ class Server:
             logger.warning("Not all sockets said goodbye in time.")
         except Exception:  # noqa: BLE001 - one closer's fault must not keep the rest
             logger.exception("Closing the sockets failed.")
+
+
+def _spare_collections_what_stays() -> None:
+    """Let the garbage collector leave out what the start has made: code, mostly, that lives as long
+    as we do. Each full collection would stop everything for some 35 ms to look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _unless_stopped(opening: Awaitable[T], stop: Stop) -> T | None:
