@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
+
 from tests.e2e.serve import COMMANDS, spawn
 from tests.processes import Program
 
@@ -64,3 +66,12 @@ def wait_until_gone(program: Program, *, within: float) -> int:
     code = program.exit_code()
     assert time.monotonic() - began < within
     return code
+
+
+def wait_for_worker(program: Program, number: int) -> int:
+    """Wait until another one serves, and return its process."""
+    return int(program.wait_for(READY.replace(r"(\d+)", str(number), 1))[1])
+
+
+def status_of(port: int, path: str = NO_SUCH_PATH) -> int:
+    return httpx2.get(f"http://127.0.0.1:{port}{path}").status_code

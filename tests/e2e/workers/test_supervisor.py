@@ -7,10 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPResponse
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -18,9 +15,8 @@ import psycopg
 import pytest
 
 from platform_api.server.signals import ECHO_SECONDS
-from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.e2e.test_serve import create, wait_until_blocked
-from tests.e2e.workers.load import REQUEST, load
+from tests.e2e.workers.load import load
 from tests.e2e.workers.processes import (
     NO_SUCH_PATH,
     READY,
@@ -29,53 +25,15 @@ from tests.e2e.workers.processes import (
     pids,
     serving,
     started,
+    status_of,
     wait_until_gone,
 )
-from tests.processes import PATIENCE_SECONDS, Program
+from tests.processes import Program
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="Not supported there."),
 ]
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc")
-
-
-def status_of(port: int, path: str = NO_SUCH_PATH) -> int:
-    return httpx2.get(f"http://127.0.0.1:{port}{path}").status_code
-
-
-def asked(port: int) -> socket.socket:
-    """Return a connection on which a request was sent."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-    connection.sendall(REQUEST % NO_SUCH_PATH.encode())
-    return connection
-
-
-def answer_to(connection: socket.socket) -> int | None:
-    """Return the status, or None when the connection ends without an answer."""
-    with suppress(ConnectionError), HTTPResponse(connection, method="GET") as response:
-        response.begin()
-        return response.status
-    return None
-
-
-def spare_of(program: Program) -> int:
-    """Wait until the parent has one process that is no worker, and return it."""
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        others = {*map(int, children.read_text().split())} - {*pids(program).values()}
-        if len(others) == 1:
-            return others.pop()
-        time.sleep(0.01)  # Nothing tells.
-    raise AssertionError(f"No spare process:\n{program.output}")
-
-
-def wait_for_worker(program: Program, number: int) -> tuple[int, float]:
-    """Return its process, and the seconds from its start until it served."""
-    found = program.wait_for(READY.replace(r"(\d+)", str(number), 1))
-    return int(found[1]), float(found[2])
 
 
 def test_both_workers_answer_and_say_who_they_are(tmp_path: Path, database_url: str) -> None:
@@ -113,117 +71,6 @@ def test_a_newcomer_needs_no_database_for_several_workers_either(tmp_path: Path)
         assert program.output.count("Started a PostgreSQL") == 1
         migrated = [line.split("Migrated: ")[1] for line in program.seen if "Migrated: " in line]
         assert len(set(migrated)) == len(migrated) > 0
-
-
-def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
-    tmp_path: Path, database_url: str
-) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program:
-        victim = pids(program)[0]
-        with load(program.port, NO_SUCH_PATH, lasting=2, single=2) as clients:
-            began = time.monotonic()
-            os.kill(victim, signal.SIGKILL)
-            process, _ = wait_for_worker(program, 0)
-            away = time.monotonic() - began
-
-        assert process != victim
-        assert "ended with signal SIGKILL" in program.output
-        assert away < 2.0
-        assert clients.outcomes["unanswered"] <= 4, "what the killed one had begun, one a client"
-        assert clients.outcomes["refused"] == 0
-        assert clients.outcomes["404"] > 100
-        assert clients.slowest < 2.0
-
-
-def test_what_waits_for_a_killed_worker_is_answered_by_the_one_that_takes_its_place(
-    tmp_path: Path, database_url: str
-) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program, ExitStack() as open_ones:
-        victim = pids(program)[0]
-        os.kill(victim, signal.SIGSTOP)
-        asking = [open_ones.enter_context(asked(program.port)) for _ in range(40)]
-
-        os.kill(victim, signal.SIGKILL)
-
-        assert [answer_to(connection) for connection in asking] == [404] * 40
-
-
-@linux
-def test_a_killed_worker_is_replaced_by_one_that_waited_already_and_another_one_waits(
-    tmp_path: Path, database_url: str
-) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program:
-        first = spare_of(program)
-        os.kill(pids(program)[0], signal.SIGKILL)
-        assert wait_for_worker(program, 0)[0] == first
-
-        second = spare_of(program)
-        os.kill(pids(program)[1], signal.SIGKILL)
-        assert wait_for_worker(program, 1)[0] == second
-
-
-@linux
-def test_a_reload_does_not_give_work_to_who_has_loaded_the_code_of_before(
-    tmp_path: Path, database_url: str
-) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program:
-        spare = spare_of(program)
-        program.signal(signal.SIGHUP)
-        program.wait_for("All workers are new")
-
-        assert spare not in pids(program).values()
-        assert not lives(spare)
-
-
-@linux
-def test_a_spare_that_was_killed_is_replaced_as_well(tmp_path: Path, database_url: str) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program:
-        spare = spare_of(program)
-        os.kill(spare, signal.SIGKILL)
-        program.wait_for(rf"The spare worker \(process {spare}\) ended with signal SIGKILL")
-        assert spare_of(program) != spare
-
-        os.kill(spare_of(program), signal.SIGKILL)
-        os.kill(pids(program)[0], signal.SIGKILL)
-        wait_for_worker(program, 0)
-
-        program.signal()
-        assert program.exit_code() == 0
-
-
-@pytest.mark.parametrize("during_a_reload", [False, True])
-def test_who_waits_for_a_killed_worker_does_not_wait_for_a_database_as_well(
-    tmp_path: Path, during_a_reload: bool
-) -> None:
-    with (
-        EmbeddedPostgres(tmp_path / "postgres") as postgres,
-        serving(tmp_path, DATABASE_URL=postgres.url) as program,
-        ExitStack() as open_ones,
-    ):
-        victim = pids(program)[0]
-        with stopped(postgres.pid):
-            if during_a_reload:
-                program.signal(signal.SIGHUP)
-                program.wait_for("Replacing the 2 workers")
-            os.kill(victim, signal.SIGSTOP)
-            asking = [open_ones.enter_context(asked(program.port)) for _ in range(40)]
-            os.kill(victim, signal.SIGKILL)
-            outcomes = Counter(map(answer_to, asking))  # Fails when one waits for 10 s.
-            program.wait_for("Nobody took the place of worker 0 in 2 s")
-            afterwards = {status_of(program.port) for _ in range(20)}
-        wait_for_worker(program, 0)
-
-        assert set(outcomes) == {404, None}
-        assert afterwards == {404}
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_stop_under_load_answers_what_was_sent_and_ends_cleanly(
@@ -371,24 +218,6 @@ def test_a_reload_reads_the_settings_anew_and_stops_at_bad_ones(
         answer = httpx2.get(f"http://127.0.0.1:{program.port}{NO_SUCH_PATH}", headers=origin)
 
     assert answer.headers["access-control-allow-origin"] == origin["origin"]
-
-
-def test_a_worker_that_ends_again_and_again_is_tried_until_it_stays(
-    tmp_path: Path, database_url: str
-) -> None:
-    with serving(tmp_path, DATABASE_URL=database_url) as program:
-        (tmp_path / ".env").write_text("LOG_LEVEL=LOUD\n")
-        os.kill(pids(program)[1], signal.SIGKILL)
-        program.wait_for("Worker 1 starts again in 0 s")
-        program.wait_for("Worker 1 starts again in 0.5 s")
-        for _ in range(20):
-            assert status_of(program.port) == 404, "nobody is sent to the one that is not there"
-
-        (tmp_path / ".env").unlink()
-        wait_for_worker(program, 1)
-
-        program.signal()
-        assert program.exit_code() == 0
 
 
 def test_a_stop_comes_at_once_while_a_worker_waits_for_its_next_start(

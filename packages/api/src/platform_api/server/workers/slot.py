@@ -93,9 +93,10 @@ class Slot:
                 await self._start_again(worker.age)
 
     def _limit_waiting(self) -> None:
-        if self._closing is None and not self._is_handed_over:
-            loop = asyncio.get_running_loop()
-            self._closing = loop.call_later(QUEUE_KEPT_SECONDS, self._send_away)
+        if self._public is None or self._is_handed_over or self._closing is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._closing = loop.call_later(QUEUE_KEPT_SECONDS, self._send_away)
 
     def _let_wait(self) -> None:
         if self._closing is not None:
