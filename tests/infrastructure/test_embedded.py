@@ -29,9 +29,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes thro
 root = pytest.mark.skipif(not AS_ROOT, reason="only root can become somebody else")
 
 OWNER = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
 folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
 with EmbeddedPostgres(folder) as postgres:
     print(postgres.pid, postgres.url, flush=True)
