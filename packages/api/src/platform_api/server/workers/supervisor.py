@@ -88,6 +88,7 @@ class Supervisor:
             asked.clear()
             await self._spare.dismiss()  # It has loaded the code of before.
             await _replace(slots)
+            self._spare.want()  # Also when none of the new ones has served.
 
     def _insist(self) -> None:
         self._crew.kill()
