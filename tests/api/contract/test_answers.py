@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from platform_api.contract.errors import ALWAYS, WHEN_WRITING, WITH_INPUT, WITH_KEY
-from platform_api.errors import BodyTimeout, InternalError, ValidationFailed
+from platform_api.errors import BodyTimeout, InternalError, TooManyBodies, ValidationFailed
 from platform_domain.errors import DomainError, Forbidden
 from platform_domain.identity import Authenticator, Credentials, Identity
 from platform_domain.projects import ProjectNameInvalid, ProjectNameTaken, ProjectNotFound
@@ -40,7 +40,7 @@ RAISED_BY_PORTS: list[tuple[str, type[BaseException]]] = [
     *((id, kind) for id in RIGHT for kind in WITH_INPUT if kind is not ValidationFailed),
     *((id, kind) for id in NAMING for kind in (ProjectNameTaken, ProjectNameInvalid)),
     *((id, ProjectNotFound) for id in OF_ONE),
-    *((id, BodyTimeout) for id in NAMING),
+    *((id, kind) for id in NAMING for kind in (BodyTimeout, TooManyBodies)),
     *(("projects_create", kind) for kind in WITH_KEY),
 ]
 

@@ -255,6 +255,7 @@ def test_each_failure_names_its_codes(document: dict[str, Any]) -> None:
         "413": ["payload_too_large"],
         "415": ["unsupported_media_type"],
         "422": ["reference_invalid", *checked],
+        "429": ["too_many_bodies"],
     }
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 from loguru import logger
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from platform_api import capacity
 from platform_api.capacity import Capacity
+from platform_api.errors import Overloaded
 from platform_api.middleware.admission import Admission
 from platform_api.middleware.request_log import RequestLog
-from tests.api.middleware.requests import Exchange, exchanged, scope_of
+from tests.api.middleware.requests import Exchange, exchanged, pieces, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +68,62 @@ async def test_who_fails_or_is_cancelled_leaves_no_place_taken() -> None:
     await asyncio.wait({inside})
     gate.opened.set()
 
+    assert (await exchanged(app, scope_of())).status == 200
+
+
+class ReadingGate(Gate):
+    """A gate that reads the body and opens by itself."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+        await Response("ok")(scope, receive, send)
+
+
+async def test_a_body_that_is_waited_for_takes_no_place() -> None:
+    app = Admission(ReadingGate(), Capacity(1))
+    slow = [Exchange(pieces(b"1", whole=False)) for _ in range(3)]
+    waiting = [asyncio.create_task(app(scope_of(), each.receive, each.send)) for each in slow]
+    await asyncio.sleep(0)
+
+    assert (await exchanged(app, scope_of(), *pieces(b"1"))).status == 200
+    for task in waiting:
+        task.cancel()
+
+
+async def test_a_body_that_has_come_needs_a_place_again() -> None:
+    reading, gate = ReadingGate(), Gate()
+    capacity = Capacity(1)
+    slow = Exchange(pieces(b"1", whole=False))
+    waiting = asyncio.create_task(Admission(reading, capacity)(scope_of(), slow.receive, slow.send))
+    await asyncio.sleep(0)
+    (inside,) = await crowd(Admission(gate, capacity), 1)
+
+    slow.silence.set()
+
+    with pytest.raises(Overloaded):
+        await waiting
+    gate.opened.set()
+    assert (await inside).status == 200
+
+
+async def test_an_answer_that_is_read_slowly_takes_no_place() -> None:
+    app = Admission(Response("ok"), Capacity(1))
+    read = asyncio.Event()
+    slow = Exchange()
+
+    async def send(message: Message) -> None:
+        await slow.send(message)
+        if message["type"] == "http.response.body":
+            await read.wait()
+
+    sending = asyncio.create_task(app(scope_of(), slow.receive, send))
+    await asyncio.sleep(0)
+
+    assert slow.status == 200
+    assert (await exchanged(app, scope_of())).status == 200
+    read.set()
+    await sending
     assert (await exchanged(app, scope_of())).status == 200
 
 

@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from platform_api.errors import BodyTimeout, PayloadTooLarge
+from platform_api.errors import BodyTimeout, Overloaded, PayloadTooLarge, TooManyBodies
 from platform_api.middleware.body_ceiling import DRAIN_BYTES, BodyCeiling, allow_body
 from tests.api.middleware.requests import Exchange, exchanged, pieces, scope_of
 
@@ -19,8 +20,21 @@ async def reading(scope: Scope, receive: Receive, send: Send) -> None:
     await OK(scope, receive, send)
 
 
-def ceiling(app: object = reading, *, max_bytes: int = 10, timeout: float = 30) -> BodyCeiling:
-    return BodyCeiling(app, max_bytes=max_bytes, timeout=timeout)  # type: ignore[arg-type]
+def ceiling(
+    app: object = reading,
+    *,
+    max_bytes: int = 10,
+    timeout: float = 30,
+    max_bodies: int = 100,
+    max_bodies_per_client: int = 100,
+) -> BodyCeiling:
+    return BodyCeiling(
+        app,  # type: ignore[arg-type]
+        max_bytes=max_bytes,
+        timeout=timeout,
+        max_bodies=max_bodies,
+        max_bodies_per_client=max_bodies_per_client,
+    )
 
 
 async def test_a_body_within_the_ceiling_is_read_and_the_connection_kept() -> None:
@@ -84,6 +98,81 @@ async def test_a_time_out_of_somebody_elses_is_not_the_bodys() -> None:
 
     with pytest.raises(TimeoutError):
         await ceiling()(scope_of(content_length="1"), receive, Exchange().send)
+
+
+@dataclass
+class Sender:
+    """A client that has sent a part of its body."""
+
+    exchange: Exchange
+    request: asyncio.Task[None]
+
+    async def end(self) -> Exchange:
+        """Send the rest and return what came back. Raises what the app raised."""
+        self.exchange.silence.set()
+        await self.request
+        return self.exchange
+
+
+async def sender(app: BodyCeiling, client: str | None) -> Sender:
+    exchange = Exchange(pieces(b"1", whole=False))
+    scope = scope_of(content_length="2")
+    scope["client"] = (client, 1) if client else None
+    request = asyncio.create_task(app(scope, exchange.receive, exchange.send))
+    for _ in range(3):  # Turns until it waits.
+        await asyncio.sleep(0)
+    return Sender(exchange, request)
+
+
+@pytest.mark.parametrize("client", ["192.0.2.1", None])
+async def test_past_the_limit_of_its_client_the_oldest_body_is_refused(client: str | None) -> None:
+    app = ceiling(max_bodies_per_client=2)
+    other = await sender(app, "192.0.2.2")
+    oldest, *newer = [await sender(app, client) for _ in range(3)]
+
+    with pytest.raises(TooManyBodies):
+        await oldest.request
+    for each in (other, *newer):
+        assert (await each.end()).status == 200
+
+
+async def test_past_the_limit_of_all_the_oldest_body_is_refused() -> None:
+    app = ceiling(max_bodies=2)
+    oldest, *newer = [await sender(app, f"192.0.2.{number}") for number in range(3)]
+
+    with pytest.raises(Overloaded):
+        await oldest.request
+    for each in newer:
+        assert (await each.end()).status == 200
+
+
+async def test_a_body_that_is_refused_while_its_app_does_something_else_is_not_read_on() -> None:
+    refused = asyncio.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await refused.wait()
+        await receive()
+
+    app = ceiling(busy, max_bodies_per_client=1)
+    oldest = await sender(app, "192.0.2.1")
+    newest = await sender(app, "192.0.2.1")
+    refused.set()
+
+    with pytest.raises(TooManyBodies):
+        await oldest.request
+    await newest.end()
+
+
+async def test_a_body_that_ended_counts_no_more() -> None:
+    app = ceiling(max_bodies=1, max_bodies_per_client=1)
+    for _ in range(3):
+        await (await sender(app, "192.0.2.1")).end()
+    slow = await sender(app, "192.0.2.1")
+    slow.request.cancel()
+    await asyncio.wait({slow.request})
+
+    assert (await (await sender(app, "192.0.2.1")).end()).status == 200
 
 
 async def test_waiting_for_the_client_to_leave_has_no_end() -> None:

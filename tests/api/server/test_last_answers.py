@@ -41,7 +41,10 @@ async def test_a_server_that_drains_says_that_it_closes(
 async def test_an_answer_that_closes_for_two_reasons_says_so_once() -> None:
     lifecycle = Lifecycle()
     lifecycle.drain()
-    app = LastAnswers(BodyCeiling(Response("ok"), max_bytes=10, timeout=30), lifecycle)
+    ceiling = BodyCeiling(
+        Response("ok"), max_bytes=10, timeout=30, max_bodies=1, max_bodies_per_client=1
+    )
+    app = LastAnswers(ceiling, lifecycle)
     exchange = Exchange(pieces(b"1", whole=False))
     asyncio.get_running_loop().call_later(0.1, exchange.silence.set)
 

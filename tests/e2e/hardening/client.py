@@ -124,8 +124,14 @@ class Client:
 
 
 @contextmanager
-def connected(port: int) -> Iterator[Client]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+def connected(port: int, *, source: str = "127.0.0.1", buffer: int = 0) -> Iterator[Client]:
+    """Connect from the address `source`; `buffer` is the receive buffer in bytes, 0 the system's."""
+    with socket.socket() as connection:
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.bind((source, 0))
+        connection.connect(("127.0.0.1", port))
         yield Client(connection)
 
 

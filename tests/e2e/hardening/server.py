@@ -20,8 +20,10 @@ class Server:
         found = program.wait_for(r"Process (\d+) listens on (\d+)\.")
         self.pid, self.port = int(found[1]), int(found[2])
 
-    def connected(self) -> AbstractContextManager[Client]:
-        return connected(self.port)
+    def connected(
+        self, *, source: str = "127.0.0.1", buffer: int = 0
+    ) -> AbstractContextManager[Client]:
+        return connected(self.port, source=source, buffer=buffer)
 
     def memory(self) -> int:
         """Return the resident set's highest size so far, in MiB."""

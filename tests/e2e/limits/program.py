@@ -20,6 +20,7 @@ from platform_infrastructure.logging import configure
 from tests.api.conftest import World
 
 LARGE_BODY = 4 * 1024 * 1024
+LARGE_ANSWER = 16 * 1024 * 1024  # More than the kernel takes for a client that reads nothing.
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Size(Output):
     size: int
 
 
+class Report(Output):
+    text: str
+
+
 class Ways:
     """Each operation is a way a handler may behave. `work` is in seconds."""
 
@@ -48,6 +53,7 @@ class Ways:
         return [
             Operation("GET", "/trial/work", self.work),
             Operation("GET", "/trial/endless", self.endless),
+            Operation("GET", "/trial/report", self.report),
             Operation("POST", "/trial/read", self.read),
             Operation("POST", "/trial/large", self.read_much, max_body=LARGE_BODY),
             Operation("POST", "/trial/unread", self.unread),
@@ -66,6 +72,9 @@ class Ways:
         finally:
             print("gave up", flush=True)  # noqa: T201 - the test reads it
         return Size(size=0)
+
+    async def report(self) -> Report:
+        return Report(text="x" * LARGE_ANSWER)
 
     async def read(self, *, body: Told) -> Size:
         return Size(size=len(body.text))

@@ -45,7 +45,13 @@ def layers(
         Middleware(Cors, origins=settings.cors.origins, credentials=settings.cors.credentials),
         Middleware(InFlight, lifecycle=lifecycle),
         # Outside what holds a place: a client that sends on after its answer takes up none.
-        Middleware(BodyCeiling, max_bytes=http.max_body_bytes, timeout=http.body_timeout),
+        Middleware(
+            BodyCeiling,
+            max_bytes=http.max_body_bytes,
+            timeout=http.body_timeout,
+            max_bodies=http.max_bodies,
+            max_bodies_per_client=http.max_bodies_per_client,
+        ),
         Middleware(Admission, capacity=capacity),
         Middleware(ErrorBoundary),
         Middleware(TrustedHost, hosts=http.allowed_hosts),

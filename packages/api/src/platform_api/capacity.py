@@ -70,16 +70,25 @@ class Capacity:
         return sum(group.size for group in self._young)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self) -> Iterator["Place"]:
         """Hold a place for the length of the block."""
+        place = Place(self)
+        place.take()
+        try:
+            yield place
+        finally:
+            place.leave()
+
+    def add(self) -> Group:
+        """Count one more request at work, in the group returned."""
         group = self._young[-1]
         self._in_flight += 1
         group.size += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            group.size -= 1
+        return group
+
+    def remove(self, group: Group) -> None:
+        self._in_flight -= 1
+        group.size -= 1
 
     def adapt(self, is_saturated: bool) -> None:
         """Begin the next window: with fewer young ones if more would only make all of them late."""
@@ -105,3 +114,29 @@ class Capacity:
             "Overloaded: {} requests refused in {:g} s.", self._refused, LOG_INTERVAL_SECONDS
         )
         self._refused = 0
+
+
+class Place:
+    """What a request holds while it is worked on. It may be left and taken again."""
+
+    __slots__ = ("_capacity", "_group")
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._group: Group | None = None
+
+    def take(self) -> None:
+        self._group = self._capacity.add()
+
+    def take_again(self) -> bool:
+        """Take the place if there is room; if not, count a refusal."""
+        if self._capacity.has_room():
+            self.take()
+            return True
+        self._capacity.refuse()
+        return False
+
+    def leave(self) -> None:
+        if self._group is not None:
+            self._capacity.remove(self._group)
+            self._group = None

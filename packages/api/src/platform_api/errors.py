@@ -61,6 +61,11 @@ class PayloadTooLarge(DomainError):
     message = "The request's body is too large."
 
 
+class TooManyBodies(TooManyRequests):
+    code = "too_many_bodies"
+    message = "Too many requests from your address are still sending their bodies. Try again later."
+
+
 class UnsupportedMediaType(DomainError):
     code = "unsupported_media_type"
     message = "The request's body must be JSON: send Content-Type: application/json."

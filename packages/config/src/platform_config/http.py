@@ -26,6 +26,14 @@ class HttpSettings(Section):
 
     max_body_bytes: PositiveInt = Field(1_048_576, description="Largest request body in bytes.")
     body_timeout: Timeout = Field(30, description="Seconds for a whole request body to arrive.")
+    max_bodies: PositiveInt = Field(
+        200,
+        description="Request bodies that may be on their way at a time, in each process; each may"
+        " take HTTP_MAX_BODY_BYTES of memory. One more, and the oldest is refused with a 503.",
+    )
+    max_bodies_per_client: PositiveInt = Field(
+        50, description="The same for each client address; here the oldest is refused with a 429."
+    )
     request_timeout: Timeout = Field(
         30, description="Seconds to work on one request before it gets a 504."
     )

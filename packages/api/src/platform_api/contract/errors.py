@@ -18,6 +18,7 @@ from platform_api.errors import (
     PayloadTooLarge,
     RouteNotFound,
     ShuttingDown,
+    TooManyBodies,
     UnsupportedMediaType,
     ValidationFailed,
     status_of,
@@ -61,7 +62,7 @@ WHEN_WRITING: Sequence[Kind] = (
 WITH_PATH: Sequence[Kind] = (RouteNotFound,)  # A parameter with a slash in it is another path.
 WITH_INPUT: Sequence[Kind] = (ValidationFailed, InvalidInput)
 WITH_KEY: Sequence[Kind] = (IdempotencyKeyInUse, IdempotencyKeyReused)
-WITH_BODY: Sequence[Kind] = (BodyTimeout, PayloadTooLarge, UnsupportedMediaType)
+WITH_BODY: Sequence[Kind] = (BodyTimeout, PayloadTooLarge, UnsupportedMediaType, TooManyBodies)
 
 
 class Fault(Output):

@@ -1,8 +1,8 @@
-"""What there is no room for is sent away while that is still cheap."""
+"""Requests past the capacity are refused while that is still cheap."""
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from platform_api.capacity import Capacity
+from platform_api.capacity import Capacity, Place
 from platform_api.errors import Overloaded, error_response
 from platform_api.middleware.request_log import leave_out_of_log
 
@@ -10,8 +10,9 @@ from platform_api.middleware.request_log import leave_out_of_log
 class Admission:
     """Answers 503 `overloaded` at once while there is too much to do; the connection is kept.
 
-    A queue would only make everybody wait longer. Most refusals never come as far as here: see
-    `LoadShedding`.
+    A request holds a place while the server works on it. It holds none while the server waits for
+    the client, to send the body or to read the answer's end: slow clients could hold all places.
+    Most refusals are made before a request is parsed, see `LoadShedding`.
     """
 
     def __init__(self, app: ASGIApp, capacity: Capacity) -> None:
@@ -22,9 +23,40 @@ class Admission:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._capacity.has_room():
-            with self._capacity.taken():
-                await self._app(scope, receive, send)
+            with self._capacity.taken() as place:
+                admitted = _Admitted(place, scope, receive, send)
+                await self._app(scope, admitted.receive, admitted.send)
         else:
             self._capacity.refuse()
             leave_out_of_log(scope)
             await error_response(Overloaded())(scope, receive, send)
+
+
+class _Admitted:
+    """Passes messages on and frees the place while the client is waited for."""
+
+    __slots__ = ("_has_body", "_place", "_receive", "_scope", "_send")
+
+    def __init__(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        self._place = place
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._has_body = True
+
+    async def receive(self) -> Message:
+        """Raises `Overloaded` when there is no place any more after the body's next piece."""
+        if not self._has_body:
+            return await self._receive()
+        self._place.leave()
+        message = await self._receive()
+        self._has_body = message.get("more_body", False)
+        if not self._place.take_again():
+            leave_out_of_log(self._scope)
+            raise Overloaded
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._place.leave()
+        await self._send(message)

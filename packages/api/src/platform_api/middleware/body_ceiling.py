@@ -1,4 +1,4 @@
-"""How large a request's body may be, how long it may take, and what becomes of an unread rest."""
+"""Limits of request bodies: size, time, and how many may be on their way at once."""
 
 import asyncio
 from contextlib import suppress
@@ -6,8 +6,9 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from platform_api.errors import BodyTimeout, PayloadTooLarge
+from platform_api.errors import BodyTimeout, Overloaded, PayloadTooLarge, TooManyBodies
 from platform_api.server.last_answers import closing
+from platform_domain.errors import DomainError
 
 MAX_BODY = "max_body"  # Where the scope says how large this request's body may be.
 DRAIN_BYTES = 1024 * 1024
@@ -15,18 +16,29 @@ DRAIN_SECONDS = 2.0
 
 
 class BodyCeiling:
-    """Bounds a body's size and time, in bytes and in seconds from the request's arrival.
+    """Bounds a body's size (bytes), its time (seconds from the request's arrival), and the number
+    of bodies on their way, in all and per client address.
 
-    Whoever reads past a bound gets `PayloadTooLarge` or `BodyTimeout`; `allow_body` replaces the
-    size for one request. An answer that does not wait for the body's end says `connection: close`,
-    and the rest is read and dropped for a moment: closing at once would reset the connection and
-    take the answer from a client that is still sending (RFC 9112, 9.6).
+    A handler that reads past a bound gets `PayloadTooLarge`, `BodyTimeout`, `TooManyBodies` or
+    `Overloaded`; `allow_body` replaces the size for one request. An answer that does not wait for
+    the body's end says `connection: close`, and the rest is read and dropped for a moment: closing
+    at once would reset the connection and take the answer from a client that is still sending
+    (RFC 9112, 9.6).
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, timeout: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        timeout: float,
+        max_bodies: int,
+        max_bodies_per_client: int,
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._timeout = timeout
+        self._bodies = _Bodies(max_bodies, max_bodies_per_client)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
@@ -36,13 +48,16 @@ class BodyCeiling:
         until = asyncio.get_running_loop().time() + self._timeout
         # The HTTP parser has already refused a Content-Length that is not a number.
         length = int(headers.get("content-length", "0"))
-        body = _Body(scope, receive, send, length=length, until=until)
-        await self._app(scope, body.receive, body.send)
-        await body.finish()
+        body = _Body(scope, receive, send, self._bodies, length=length, until=until)
+        try:
+            await self._app(scope, body.receive, body.send)
+            await body.finish()
+        finally:
+            self._bodies.remove(body)
 
 
 def allow_body(scope: Scope, max_bytes: int) -> None:
-    """Let the body of one request be so large. To be called before it is read."""
+    """Let the body of one request have `max_bytes`. To be called before it is read."""
     scope[MAX_BODY] = max_bytes
 
 
@@ -50,35 +65,95 @@ def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
+class _Bodies:
+    """The bodies that are being read. Past a limit a new one takes the place of the oldest.
+
+    An ordinary body is here for milliseconds, so the oldest are the slow ones. Refusing the new
+    one instead would let slow clients lock out everybody else at their address.
+    """
+
+    def __init__(self, max_bodies: int, max_per_client: int) -> None:
+        self._max = max_bodies
+        self._max_per_client = max_per_client
+        self._all: dict[_Body, None] = {}  # The oldest first; so are those of a client.
+        self._by_client: dict[str, dict[_Body, None]] = {}
+
+    def add(self, body: "_Body") -> None:
+        """Count the body, unless it is counted already."""
+        of_client = self._by_client.setdefault(body.client, {})
+        of_client[body] = self._all[body] = None
+        if len(of_client) > self._max_per_client:
+            self._refuse(next(iter(of_client)), TooManyBodies)
+        elif len(self._all) > self._max:
+            self._refuse(next(iter(self._all)), Overloaded)
+
+    def remove(self, body: "_Body") -> None:
+        if body not in self._all:
+            return
+        del self._all[body]
+        of_client = self._by_client[body.client]
+        del of_client[body]
+        if not of_client:
+            del self._by_client[body.client]
+
+    def _refuse(self, body: "_Body", error: type[DomainError]) -> None:
+        self.remove(body)
+        body.refuse(error)
+
+
 class _Body:
     """One body on its way to the app, and the app's answer on its way back."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, length: int, until: float
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        bodies: _Bodies,
+        *,
+        length: int,
+        until: float,
     ) -> None:
+        client = scope.get("client")
+        self.client: str = client[0] if client else ""
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._bodies = bodies
         self._length = length
         self._until = until
         self._received = 0
+        self._clock: asyncio.Timeout | None = None
+        self._refusal: type[DomainError] | None = None
         self._has_ended = False
         self._closes = False
         self._is_answered = False
 
     async def receive(self) -> Message:
         if self._has_ended:
-            return await self._receive()  # Somebody waits for the client to leave.
+            return await self._receive()  # The app waits for the client to leave.
+        if self._refusal is not None:
+            raise self._refusal
         self._check(self._length)
+        self._bodies.add(self)
         try:
             async with asyncio.timeout_at(self._until) as clock:
+                self._clock = clock
                 message = await self._next()
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            raise BodyTimeout from error
+            raise (self._refusal or BodyTimeout) from error
+        finally:
+            self._clock = None
         self._check(self._received)
         return message
+
+    def refuse(self, error: type[DomainError]) -> None:
+        """Raise `error` in the app, where it waits for the body or will next."""
+        self._refusal = error
+        if self._clock is not None:
+            self._clock.reschedule(0)
 
     def _check(self, size: int) -> None:
         max_bytes = self._scope[MAX_BODY]
@@ -89,6 +164,8 @@ class _Body:
         message = await self._receive()
         self._received += len(message.get("body", b""))
         self._has_ended = not message.get("more_body", False)
+        if self._has_ended:
+            self._bodies.remove(self)
         return message
 
     async def send(self, message: Message) -> None:
@@ -110,7 +187,7 @@ class _Body:
             await self._send({"type": "http.response.body", "body": b""})
 
     async def _drop(self, *, within: float) -> None:
-        """Drop what comes within so many seconds; with 0, what has come already."""
+        """Drop what comes within `within` seconds; with 0, what has come already."""
         enough = self._received + DRAIN_BYTES
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
