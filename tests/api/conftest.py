@@ -18,15 +18,16 @@ from platform_api.health import Readings
 from platform_api.idempotency import Once
 from platform_api.operation import Operation
 from platform_api.realtime.contract import Contract
-from platform_api.realtime.encoder import EncodedEvents, EventEncoder
+from platform_api.realtime.encoder import EncodedEvents
 from platform_api.realtime.endpoint import Realtime
 from platform_api.realtime.message import Message
 from platform_api.realtime.presence import Rooms
 from platform_api.realtime.sockets import Sockets
 from platform_api.realtime.subscriptions import Subscriptions
-from platform_api.realtime.topic import Topic
+from platform_api.realtime.topic import Topic, Topics
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_config import CorsSettings, HttpSettings, Settings
+from platform_domain.events import Events
 from platform_domain.idempotency import IdempotencyKeys
 from platform_domain.identity import Authenticator
 from platform_infrastructure.events.memory import MemoryEventBus
@@ -97,15 +98,25 @@ class World:
     def capacity(self) -> Capacity:
         return Capacity(self.settings.http.max_in_flight)
 
+    @cached_property
+    def events(self) -> Events:
+        return EncodedEvents(self.bus, lambda: self.topics)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(topics_of(self.features))
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        return [ProjectsFeature(self.projects, ImmediateUnitOfWork(), self.events), self.trial]
+
     @property
     def readings(self) -> Readings:
         return Readings(self.lifecycle, [self.database])
 
     def app(self) -> ASGIApp:
-        encoder = EventEncoder()
-        events = EncodedEvents(self.bus, encoder)
-        features = [ProjectsFeature(self.projects, ImmediateUnitOfWork(), events), self.trial]
-        contract = Contract(topics_of(features), messages_of(features), encoder)
+        features = self.features
+        contract = Contract(self.topics, messages_of(features))
         document = openapi(
             operations_of(features), contract.client_message, contract.server_message
         )

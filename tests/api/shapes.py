@@ -19,3 +19,12 @@ def assert_error(response: httpx2.Response, status: int, code: str) -> dict[str,
     details = body.get("details", {})
     assert details or "details" not in body, "empty details are left out"
     return dict(details)
+
+
+def assert_names_the_place(error: Exception, *functions: Any) -> None:
+    """Check that the error is one line that names each function with its file and line."""
+    text = str(error)
+    assert "\n" not in text
+    for function in functions:
+        code = function.__code__
+        assert f"{function.__qualname__}, {code.co_filename}:{code.co_firstlineno}" in text

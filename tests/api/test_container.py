@@ -1,15 +1,17 @@
 import inspect
-import pkgutil
 from collections.abc import Iterable, Iterator
 from typing import Any, get_origin, get_type_hints
+from uuid import UUID
 
 import pytest
 from dependency_injector.providers import Provider, Selector, Singleton
 
-from platform_api import features
 from platform_api.cli.unconnected import unconnected_container
 from platform_api.container import Container
+from platform_api.realtime.topic import EventUndeclared
 from platform_config import EventsSettings
+from platform_domain.events import TopicName
+from platform_domain.projects import ProjectDeleted, ProjectId
 
 ENGINES = pytest.mark.parametrize("engine", ["memory", "postgres", "valkey"])
 
@@ -25,14 +27,20 @@ def test_everything_can_be_built_without_any_io(engine: str) -> None:
     assert len(built["features"]) == len(container.features())
 
 
-def test_every_feature_is_listed() -> None:
-    written = {module.name for module in pkgutil.iter_modules(features.__path__)}
-    listed = {
-        type(feature).__module__.rpartition(".")[2]
-        for feature in unconnected_container().features()
-    }
+@pytest.mark.anyio
+async def test_what_features_declare_can_be_published_whoever_asks_first() -> None:
+    container = container_with("memory")
 
-    assert listed == written
+    await container.events().publish(
+        TopicName("user:alice"), ProjectDeleted(ProjectId(UUID(int=7)))
+    )
+    with pytest.raises(EventUndeclared):
+        await container.events().publish(
+            TopicName("users:alice"), ProjectDeleted(ProjectId(UUID(int=7)))
+        )
+
+    (head,) = await container.bus().heads([TopicName("user:alice")])
+    assert head.offset == 1
 
 
 @ENGINES

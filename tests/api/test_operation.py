@@ -1,17 +1,23 @@
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from platform_api.authenticators import AnonymousAuthenticator
+from platform_api.declaration import DeclarationInvalid
 from platform_api.idempotency import Once
-from platform_api.operation import Endpoint, Operation, OperationInvalid
+from platform_api.operation import Endpoint, Operation
+from platform_api.paging import Page
 from platform_api.router import Api
 from platform_api.schema import Input, Output, Parameters
-from platform_domain.identity import Identity
+from platform_domain.identity import Identity, UserId
+from tests.api.conftest import World
+from tests.api.shapes import assert_error, assert_names_the_place
 from tests.fakes import ImmediateUnitOfWork, InMemoryIdempotencyKeys
 
 
@@ -47,6 +53,18 @@ async def plain_body(*, body: dict[str, int]) -> Thing:
     return Thing(size=1)
 
 
+async def entity_body(*, body: Thing) -> Thing:
+    return body
+
+
+async def input_query(*, query: NewThing) -> Thing:
+    return Thing(size=query.size)
+
+
+async def unresolved() -> "Missing":  # type: ignore[name-defined]  # noqa: F821
+    return Thing(size=1)
+
+
 async def wrong_caller(*, caller: str) -> Thing:
     return Thing(size=1)
 
@@ -56,6 +74,86 @@ async def silent(*, body: NewThing):  # type: ignore[no-untyped-def]
 
 
 async def nothing() -> None: ...
+
+
+def sync() -> Any:
+    return Thing(size=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    size: int
+    owner: str
+
+
+class OtherThing(Output):
+    weight: int
+
+
+class Box(Output):
+    inside: Entity | None
+
+
+class BoxOfBoxes(Output):
+    boxes: dict[str, list[Box]]
+
+
+def answering(answer: Any) -> Callable[[], Awaitable[Any]]:
+    async def handler() -> Any: ...
+
+    handler.__annotations__["return"] = answer
+    return handler
+
+
+NO_ANSWERS: list[Any] = [
+    Entity,
+    list[Entity],
+    dict[str, Thing],
+    str,
+    Any,
+    Thing | None,
+    Thing | Entity,
+    NewThing,
+    Response,
+    StreamingResponse,
+]
+WITH_ENTITY: list[Any] = [Page[Entity], Box, list[Box], BoxOfBoxes]
+BAD_PATHS = [
+    "",
+    "things",
+    "/",
+    "//things",
+    "/things/",
+    "/{id}",
+    "/things?a=1",
+    "/a b",
+    "/a/{id",
+    "/ü",
+]
+
+
+async def default_path(*, path: ThingPath = ThingPath(id=1)) -> Thing:  # noqa: B008
+    return Thing(size=path.id)
+
+
+async def default_query(*, query: ThingPath = ThingPath(id=1)) -> Thing:  # noqa: B008
+    return Thing(size=query.id)
+
+
+async def default_body(*, body: NewThing = NewThing(size=1)) -> Thing:  # noqa: B008
+    return Thing(size=body.size)
+
+
+async def default_caller(*, caller: Identity = Identity(UserId("a"))) -> Thing:  # noqa: B008
+    return Thing(size=1)
+
+
+DEFAULT: list[tuple[str, Callable[..., Awaitable[Thing]]]] = [
+    ("path", default_path),
+    ("query", default_query),
+    ("body", default_body),
+    ("caller", default_caller),
+]
 
 
 async def reads() -> Thing:
@@ -87,8 +185,11 @@ BAD: list[tuple[Operation, str]] = [
     (Operation("GET", "/things/{id}", positional), "keyword-only"),
     (Operation("POST", "/things", unknown_parameter), "'request' must be one of"),
     (Operation("POST", "/things", untyped), "'body' has no type"),
-    (Operation("POST", "/things", plain_body), "'body' must be a pydantic model"),
-    (Operation("POST", "/things", wrong_caller), "'caller' must be an Identity"),
+    (Operation("POST", "/things", plain_body), "'body' must be of type Input"),
+    (Operation("POST", "/things", entity_body), "'body' must be of type Input"),
+    (Operation("GET", "/things", input_query), "'query' must be of type Parameters"),
+    (Operation("POST", "/things", wrong_caller), "'caller' must be of type Identity"),
+    (Operation("GET", "/things", unresolved), "a type cannot be resolved: name 'Missing'"),
     (Operation("POST", "/things", silent), "must say what it returns"),
     (Operation("POST", "/things", nothing), "status 204 and the return type None"),
     (Operation("POST", "/things", reads, status=204), "status 204 and the return type None"),
@@ -96,13 +197,62 @@ BAD: list[tuple[Operation, str]] = [
     (Operation("GET", "/things", reads, max_body=9), "max_body is for operations that take a body"),
     (Operation("GET", "/things", reads, idempotent=True), "needs no key"),
     (Operation("GET", "/things/{id}", reads), "the path has ['id'], the model []"),
+    (Operation("GET", "/things/{id:uuuid}", by_id), "Unknown path convertor 'uuuid'"),
+    (Operation("GET", "/things/{id}/{id}", by_id), "Duplicated param name id"),
+    (Operation("GET", "/things", sync), "must be `async def`"),
+    (Operation("GET", "/things", reads, status=404), "404 is no status of a success"),
+    *(
+        (Operation("GET", "/things", h), f"parameter {n!r} must have no default")
+        for n, h in DEFAULT
+    ),
+    *((Operation("GET", path, reads), "a path is /name") for path in BAD_PATHS),
+    *((Operation("GET", "/things", answering(t)), "must be an Output") for t in NO_ANSWERS),
+    *((Operation("GET", "/things", answering(t)), "contains Entity") for t in WITH_ENTITY),
 ]
 
 
 @pytest.mark.parametrize(("operation", "complaint"), BAD)
 def test_a_bad_declaration_fails_at_start_up(operation: Operation, complaint: str) -> None:
-    with pytest.raises(OperationInvalid, match=re.escape(complaint)):
+    with pytest.raises(DeclarationInvalid, match=re.escape(complaint)) as caught:
         Endpoint(operation, AnonymousAuthenticator(), ONCE)
+
+    assert_names_the_place(caught.value, operation.handler)
+
+
+@pytest.mark.parametrize("answer", [Thing, list[Thing], Page[Thing], Thing | OtherThing])
+def test_models_of_answers_may_be_combined(answer: Any) -> None:
+    endpoint = Endpoint(
+        Operation("GET", "/things", answering(answer)), AnonymousAuthenticator(), ONCE
+    )
+
+    assert endpoint.signature.answer == answer
+
+
+@pytest.mark.anyio
+async def test_an_entity_returned_in_place_of_the_declared_answer_is_not_sent(
+    world: World,
+) -> None:
+    async def careless() -> Thing:
+        return Entity(1, "alice")  # type: ignore[return-value]
+
+    async def careless_list() -> list[Thing]:
+        return [Entity(1, "alice")]  # type: ignore[list-item]
+
+    world.trial.given = [
+        Operation("GET", "/things", careless),
+        Operation("GET", "/thing-lists", careless_list),
+    ]
+    async with world.client() as client:
+        for path in ("things", "thing-lists"):
+            answer = await client.get(f"/api/v1/{path}")
+
+            assert_error(answer, 500, "internal_error")
+            assert "alice" not in answer.text
+
+
+def test_an_operation_in_place_of_the_websocket_fails_at_start_up() -> None:
+    with pytest.raises(DeclarationInvalid, match="/ws belongs to the WebSocket"):
+        routed("/ws", handlers=(reads,))
 
 
 def test_a_good_declaration_is_read_from_the_handler() -> None:
@@ -124,7 +274,7 @@ def routed(*paths: str, handlers: tuple[Callable[..., Any], ...]) -> Api:
 
 
 def test_two_spellings_of_one_path_fail_at_start_up() -> None:
-    with pytest.raises(OperationInvalid, match="are one path"):
+    with pytest.raises(DeclarationInvalid, match="are one path"):
         routed("/things/{id}", "/things/{other}", handlers=(by_id, by_other))
 
 
@@ -142,5 +292,5 @@ def test_two_operations_of_one_method_and_path_fail_at_start_up() -> None:
     def endpoint(handler: Callable[..., Any]) -> Endpoint:
         return Endpoint(Operation("GET", "/things", handler), AnonymousAuthenticator(), ONCE)
 
-    with pytest.raises(OperationInvalid, match="GET /things is declared twice"):
+    with pytest.raises(DeclarationInvalid, match="GET /things is declared twice"):
         Api([endpoint(reads), endpoint(reads)], realtime=no_socket)

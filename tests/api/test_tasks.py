@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from loguru import logger
 
+from platform_api.declaration import DeclarationInvalid
 from platform_api.tasks import RestartPolicy, Supervisor, Task, pause
 from platform_domain.health import Status
+from tests.api.shapes import assert_names_the_place
 
 pytestmark = pytest.mark.anyio
 
@@ -262,6 +265,33 @@ async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
 
 async def test_a_pause_lasts_its_time() -> None:
     await asyncio.wait_for(pause(asyncio.Event(), 0.01), 5)
+
+
+def sync(stopping: asyncio.Event) -> None: ...
+
+
+async def deaf() -> None: ...
+
+
+async def idle(stopping: asyncio.Event) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("run", "every", "complaint"),
+    [
+        (sync, None, "must be `async def`"),
+        (deaf, None, "`run` must take one argument"),
+        (idle, 0, "`every` must be greater than 0"),
+        (idle, -1, "`every` must be greater than 0"),
+    ],
+)
+def test_a_task_that_cannot_run_fails_at_start_up(
+    run: Any, every: float | None, complaint: str
+) -> None:
+    with pytest.raises(DeclarationInvalid, match=f"task work.*{complaint}") as caught:
+        Task("work", run, every=every)
+
+    assert_names_the_place(caught.value, run)
 
 
 async def test_there_may_be_no_tasks(time: FakeTime) -> None:

@@ -401,6 +401,20 @@ def test_a_warning_is_a_line_of_its_own(as_json: Stderr) -> None:
     assert line["message"].startswith("DeprecationWarning: old {ways} (")
 
 
+async def publish() -> None: ...
+
+
+def test_a_forgotten_await_is_an_error_each_time(as_json: Stderr) -> None:
+    for _ in range(2):
+        publish()  # type: ignore[unused-coroutine]
+
+    for line in as_json.lines:
+        assert (line["logger"], line["level"]) == ("py.warnings", "ERROR")
+        assert line["message"].startswith("RuntimeWarning: coroutine 'publish' was never awaited (")
+        assert f"{__file__}:" in line["message"]
+    assert len(as_json.lines) == 2
+
+
 def test_lines_of_many_threads_do_not_mix(as_json: Stderr) -> None:
     def chatter() -> None:
         for number in range(50):

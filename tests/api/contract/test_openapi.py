@@ -8,7 +8,8 @@ import pytest
 from pydantic import Discriminator, Field
 
 from platform_api.contract.openapi import as_text, openapi
-from platform_api.operation import Operation, OperationInvalid
+from platform_api.declaration import DeclarationInvalid
+from platform_api.operation import Operation
 from platform_api.paging import Page, PageQuery
 from platform_api.schema import Input, Output, Parameters
 from platform_domain.errors import Conflict, NotFound
@@ -110,7 +111,7 @@ def test_an_operation_is_named_by_its_feature_and_handler(document: dict[str, An
 def test_two_operations_of_one_name_fail_at_start_up() -> None:
     twice = [Operation("GET", "/shots", ping), Operation("GET", "/shots/latest", ping)]
 
-    with pytest.raises(OperationInvalid, match="GET /shots and GET /shots/latest have one id"):
+    with pytest.raises(DeclarationInvalid, match="GET /shots and GET /shots/latest have one id"):
         openapi(twice)
 
 
@@ -310,7 +311,7 @@ def test_two_models_of_one_name_fail_at_start_up() -> None:
 
     both = [Operation("GET", "/shots", ping), Operation("GET", "/takes", answering(Other.Shot))]
 
-    with pytest.raises(OperationInvalid, match=r"names of their own.*Shot"):
+    with pytest.raises(DeclarationInvalid, match=r"names of their own.*Shot"):
         openapi(both)
 
 
@@ -318,7 +319,7 @@ def test_a_model_with_the_name_of_an_error_fails_at_start_up() -> None:
     class Forbidden(Output):
         fruit: str
 
-    with pytest.raises(OperationInvalid, match="Forbidden"):
+    with pytest.raises(DeclarationInvalid, match="Forbidden"):
         openapi([Operation("GET", "/trees", answering(Forbidden))])
 
 
@@ -332,7 +333,7 @@ def test_two_errors_of_one_name_fail_at_start_up() -> None:
         Operation("GET", "/reels", ping, errors=(Other.Gone,)),
     ]
 
-    with pytest.raises(OperationInvalid, match="Two errors are called Gone"):
+    with pytest.raises(DeclarationInvalid, match="Two errors are called Gone"):
         openapi(both)
 
 

@@ -6,16 +6,17 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
+from platform_api.declaration import DeclarationInvalid
 from platform_api.errors import ValidationFailed
-from platform_api.operation import OperationInvalid
 from platform_api.realtime.contract import Contract, message_id
-from platform_api.realtime.encoder import EventEncoder, EventUndeclared, event_message
+from platform_api.realtime.encoder import encoded, event_message
 from platform_api.realtime.message import Message
 from platform_api.realtime.messages import ClientMessage, Reply, Subscribe
-from platform_api.realtime.topic import own_topic
+from platform_api.realtime.topic import Topics, own_topic
 from platform_domain.event_bus import Delivery, Position
 from platform_domain.events import Event, TopicName
-from platform_domain.identity import Identity
+from platform_domain.identity import Identity, UserId
+from tests.api.shapes import assert_names_the_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Move(ClientMessage):
     by: int
 
 
+class Brood(ClientMessage):
+    type: Literal["brood"]
+
+
 class MoveDone(Reply):
     type: Literal["move_done"] = "move_done"
     by: int
@@ -46,7 +51,7 @@ async def move(*, message: Move, caller: Identity) -> MoveDone:
 
 
 def contract() -> Contract:
-    return Contract([own_topic(Moved, Gone)], [Message(move)], EventEncoder())
+    return Contract(Topics([own_topic(Moved, Gone)]), [Message(move)])
 
 
 def test_a_message_is_what_its_type_says() -> None:
@@ -111,9 +116,8 @@ def test_the_id_of_a_wrong_message_is_found_where_there_is_one(
 
 
 def test_an_event_is_written_as_the_published_union_reads_it() -> None:
-    encoder = EventEncoder()
-    declared = Contract([own_topic(Moved, Gone)], [Message(move)], encoder)
-    data = encoder.encode(Moved(UUID(int=7), 3))
+    declared = contract()
+    data = encoded(Moved(UUID(int=7), 3))
     text = event_message(Delivery(TopicName("user:alice"), Position("e", 1), data)).json
 
     message = TypeAdapter(declared.server_message).validate_json(text)
@@ -124,21 +128,22 @@ def test_an_event_is_written_as_the_published_union_reads_it() -> None:
         TypeAdapter(declared.server_message).validate_json(text.replace('"moved"', '"other"'))
 
 
-def test_an_event_that_nobody_declared_cannot_be_published() -> None:
-    encoder = EventEncoder()
-    Contract([own_topic(Gone)], [], encoder)
-
-    with pytest.raises(EventUndeclared, match="Moved"):
-        encoder.encode(Moved(UUID(int=7), 3))
-
-
 async def untyped(*, message) -> None: ...  # type: ignore[no-untyped-def]
 
 
-async def no_message(*, message: int) -> None: ...
+async def no_message(*, caller: Identity) -> None: ...
+
+
+async def odd_message(*, message: int) -> None: ...
 
 
 async def odd_parameter(*, message: Move, request: int) -> None: ...
+
+
+async def positional(message: Move) -> None: ...
+
+
+async def optional(*, message: Move, caller: Identity = Identity(UserId("a"))) -> None: ...  # noqa: B008
 
 
 async def odd_caller(*, message: Move, caller: str) -> None: ...
@@ -148,12 +153,87 @@ async def odd_reply(*, message: Move) -> int:
     return 1
 
 
-@pytest.mark.parametrize("handler", [untyped, no_message, odd_parameter, odd_caller, odd_reply])
-def test_a_handler_that_cannot_be_served_fails_at_start_up(handler: Any) -> None:
-    with pytest.raises(OperationInvalid):
-        Contract([], [Message(handler)], EventEncoder())
+async def silent(*, message: Move):  # type: ignore[no-untyped-def]
+    ...
 
 
-def test_two_handlers_of_one_message_fail_at_start_up() -> None:
-    with pytest.raises(OperationInvalid, match="Move is handled twice"):
-        Contract([], [Message(move), Message(move)], EventEncoder())
+def sync(*, message: Move) -> None: ...
+
+
+class Untold(ClientMessage):
+    by: int
+
+
+async def without_type(*, message: Untold) -> None: ...
+
+
+class Nameless(Reply):
+    by: int
+
+
+async def nameless_reply(*, message: Move) -> Nameless:
+    return Nameless(by=1)
+
+
+BAD: list[tuple[Any, str]] = [
+    (untyped, "'message' has no type"),
+    (no_message, "no parameter 'message'"),
+    (odd_message, "'message' must be of type ClientMessage"),
+    (odd_parameter, "'request' must be one of"),
+    (positional, "keyword-only"),
+    (optional, "'caller' must have no default"),
+    (odd_caller, "'caller' must be of type Identity"),
+    (odd_reply, "must return a Reply or None"),
+    (silent, "must say what it returns"),
+    (sync, "must be `async def`"),
+    (without_type, "Untold needs a field `type"),
+    (nameless_reply, "Nameless needs a field `type"),
+]
+
+
+@pytest.mark.parametrize(("handler", "complaint"), BAD)
+def test_a_handler_that_cannot_be_served_fails_at_start_up(handler: Any, complaint: str) -> None:
+    with pytest.raises(DeclarationInvalid) as caught:
+        Message(handler)
+
+    assert complaint in str(caught.value)
+    assert_names_the_place(caught.value, handler)
+
+
+class Step(ClientMessage):
+    type: Literal["move"]
+
+
+class Beat(ClientMessage):
+    type: Literal["ping"]
+
+
+class StepDone(Reply):
+    type: Literal["move_done"] = "move_done"
+
+
+async def step(*, message: Step) -> None: ...
+
+
+async def beat(*, message: Beat) -> None: ...
+
+
+async def brood(*, message: Brood) -> StepDone:
+    return StepDone()
+
+
+@pytest.mark.parametrize(
+    ("handlers", "complaint"),
+    [
+        ([move, move], "'move' is declared twice"),
+        ([move, step], "'move' is declared twice"),
+        ([beat], "'ping' is declared twice: the platform"),
+        ([move, brood], "'move_done' is declared twice"),
+    ],
+)
+def test_two_messages_of_one_type_fail_at_start_up(handlers: list[Any], complaint: str) -> None:
+    with pytest.raises(DeclarationInvalid) as caught:
+        Contract(Topics([]), [Message(handler) for handler in handlers])
+
+    assert complaint in str(caught.value)
+    assert_names_the_place(caught.value, *handlers)

@@ -1,4 +1,4 @@
-"""mypy --strict and pyright, without a plugin, over right and wrong uses of queries.
+"""mypy --strict and pyright, without a plugin, over right and wrong uses of queries and events.
 
 A line that ends in `# wrong` must be refused by both, one that ends in `# pyright` by pyright only
 (mypy takes every str for a LiteralString; the verifier refuses such a query). All others are right.
@@ -19,6 +19,7 @@ from typing import assert_type
 from uuid import UUID
 
 from platform_domain.errors import Conflict
+from platform_domain.events import Event, Events, TopicName
 from platform_infrastructure.postgres.database import Database
 from platform_infrastructure.postgres.query import Exec, Many, Maybe, One
 
@@ -85,6 +86,11 @@ async def bad(database: Database, id: UUID) -> None:
     names: list[int] = await database.run(Names())  # wrong
     text: str = await database.run(Delete(id=id))  # wrong
     print(project, names, text)
+
+
+async def forgetful(events: Events, topic: TopicName, event: Event) -> None:
+    await events.publish(topic, event)
+    events.publish(topic, event)  # wrong
 """
 
 

@@ -72,7 +72,7 @@ def create_app(
 ) -> ASGIApp:
     """Build the public application, which publishes `document` as its contract.
 
-    Raises `OperationInvalid` for a bad declaration.
+    Raises `DeclarationInvalid` for a bad declaration.
     """
     endpoints = [Endpoint(operation, authenticator, once) for operation in operations_of(features)]
     docs = docs_pages() if settings.development else {}

@@ -13,11 +13,12 @@ from platform_api.health import Readings, all_checks
 from platform_api.idempotency import Once
 from platform_api.load_shedding import LoadShedding
 from platform_api.realtime.contract import Contract
-from platform_api.realtime.encoder import EncodedEvents, EventEncoder
+from platform_api.realtime.encoder import EncodedEvents
 from platform_api.realtime.endpoint import Realtime
 from platform_api.realtime.presence import Rooms
 from platform_api.realtime.sockets import Sockets
 from platform_api.realtime.subscriptions import Subscriptions
+from platform_api.realtime.topic import Topics
 from platform_api.resources import Resource, opened
 from platform_api.server.hardening.limits import Limits
 from platform_api.server.inherited import NOTHING, Inherited
@@ -66,8 +67,7 @@ class Container(DeclarativeContainer):
         postgres=Singleton(PostgresPresence, database),
         valkey=Singleton(valkey_presence, bus),
     )
-    encoder = Singleton(EventEncoder)
-    events = Singleton(EncodedEvents, bus, encoder)
+    events = Singleton(EncodedEvents, bus)
 
     projects = Singleton(PostgresProjects, database)
     idempotency_keys = Singleton(PostgresIdempotencyKeys, database)
@@ -80,6 +80,9 @@ class Container(DeclarativeContainer):
     features = List(
         Singleton(ProjectsFeature, projects=projects, unit_of_work=unit_of_work, events=events),
     )
+    topics = Singleton(Topics, Factory(topics_of, features))
+    # Not above: features are made with `events`, and declare what may be published on it.
+    events.add_args(topics.provider)
 
     sockets = Singleton(Sockets, settings.provided.sockets)
     subscriptions = Singleton(Subscriptions, bus, sockets)
@@ -112,9 +115,7 @@ class Container(DeclarativeContainer):
         all_checks, List(database_health), bus.provided.checks, supervisor.provided.checks
     )
     readings = Singleton(Readings, lifecycle, checks)
-    contract = Singleton(
-        Contract, Factory(topics_of, features), Factory(messages_of, features), encoder
-    )
+    contract = Singleton(Contract, topics, Factory(messages_of, features))
     realtime = Singleton(
         Realtime,
         contract,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
+from platform_api.declaration import DeclarationInvalid, place_of
 from platform_api.operation import Operation
 from platform_api.realtime.message import Message
 from platform_api.realtime.topic import Topic
@@ -38,5 +39,15 @@ def messages_of(features: Sequence[Feature]) -> list[Message]:
 
 
 def tasks_of(features: Sequence[Feature], *own: Sequence[Task]) -> list[Task]:
-    """Return the platform's own tasks and those of all features."""
-    return [*chain(*own), *(task for feature in features for task in feature.tasks())]
+    """Return the platform's own tasks and those of all features.
+
+    Raises `DeclarationInvalid` when two have one name: health and log could not tell them apart.
+    """
+    tasks = [*chain(*own), *(task for feature in features for task in feature.tasks())]
+    known: dict[str, Task] = {}
+    for task in tasks:
+        if (other := known.setdefault(task.name, task)) is not task:
+            raise DeclarationInvalid(
+                f"two tasks are named {task.name}: {place_of(other.run)}; {place_of(task.run)}"
+            )
+    return tasks

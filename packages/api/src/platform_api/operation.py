@@ -4,11 +4,11 @@ The handler is a bound method of the feature. Its keyword parameters `path`, `qu
 `caller` and its return annotation are the types; each may be left out, apart from the answer's.
 """
 
-import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
@@ -17,25 +17,23 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Scope
 
+from platform_api.declaration import DeclarationInvalid, check_answer, place_of, types_of
 from platform_api.errors import UnsupportedMediaType, ValidationFailed
 from platform_api.idempotency import IdempotencyHeader, Once, keyed
 from platform_api.middleware.body_ceiling import allow_body
 from platform_api.middleware.deadline import allow_time
-from platform_api.schema import faults
+from platform_api.schema import Input, Parameters, faults
 from platform_domain.errors import DomainError
 from platform_domain.idempotency import KeyedRequest
 from platform_domain.identity import Authenticator, Credentials, Identity
-from platform_domain.startup import StartupError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[Any]]
 
-PARAMETERS = {"path", "query", "body", "caller"}
+PARAMETERS = {"path": Parameters, "query": Parameters, "body": Input, "caller": Identity}
+"""What a handler may take, and of which type."""
+PATH = re.compile(r"/[\w-]+(/([\w.~-]|\{\w+(:\w+)?\})+)*", re.ASCII)
 WITHOUT_BODY = {"GET", "DELETE"}
-
-
-class OperationInvalid(StartupError):
-    """An operation's declaration contradicts its handler. Raised at start-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,55 +70,48 @@ class Signature:
 
     @classmethod
     def of(cls, operation: Operation) -> "Signature":
-        """Read the handler. Raises `OperationInvalid` where it cannot be served."""
-        parameters = inspect.signature(operation.handler).parameters
-        types = get_type_hints(operation.handler)
-        _check(operation, parameters, types)
+        """Read the handler. Raises `DeclarationInvalid` where it cannot be served."""
+        where = f"{operation.method} {operation.path} ({place_of(operation.handler)})"
+        types = types_of(operation.handler, where, PARAMETERS)
+        _check(operation, where, types)
         return cls(
             types.get("path"),
             types.get("query"),
             IdempotencyHeader if operation.idempotent else None,
             types.get("body"),
-            "caller" in parameters,
+            "caller" in types,
             None if types["return"] is type(None) else types["return"],
         )
 
 
-def _check(
-    operation: Operation, parameters: Mapping[str, inspect.Parameter], types: Mapping[str, Any]
-) -> None:
-    where = f"{operation.method} {operation.path} ({operation.handler.__qualname__})"
-    for name, parameter in parameters.items():
-        if name not in PARAMETERS or parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise OperationInvalid(
-                f"{where}: parameter {name!r} must be one of the keyword-only "
-                f"{', '.join(sorted(PARAMETERS))}"
-            )
-        if name not in types:
-            raise OperationInvalid(f"{where}: parameter {name!r} has no type")
-    for name in parameters.keys() - {"caller"}:
-        if not (isinstance(types[name], type) and issubclass(types[name], BaseModel)):
-            raise OperationInvalid(f"{where}: {name!r} must be a pydantic model")
-    if types.get("caller", Identity) is not Identity:
-        raise OperationInvalid(f"{where}: 'caller' must be an Identity")
-    if "return" not in types:
-        raise OperationInvalid(f"{where}: the handler must say what it returns")
+def _check(operation: Operation, where: str, types: Mapping[str, Any]) -> None:
     if (types["return"] is type(None)) != (operation.status == HTTPStatus.NO_CONTENT):
-        raise OperationInvalid(f"{where}: status 204 and the return type None go together")
-    if "body" in parameters and operation.method in WITHOUT_BODY:
-        raise OperationInvalid(f"{where}: {operation.method} takes no body")
-    if operation.max_body is not None and "body" not in parameters:
-        raise OperationInvalid(f"{where}: max_body is for operations that take a body")
+        raise DeclarationInvalid(f"{where}: status 204 and the return type None go together")
+    if types["return"] is not type(None):
+        check_answer(types["return"], where)
+    if not 200 <= operation.status < 300:
+        raise DeclarationInvalid(f"{where}: {operation.status} is no status of a success")
+    if "body" in types and operation.method in WITHOUT_BODY:
+        raise DeclarationInvalid(f"{where}: {operation.method} takes no body")
+    if operation.max_body is not None and "body" not in types:
+        raise DeclarationInvalid(f"{where}: max_body is for operations that take a body")
     if operation.idempotent and operation.method == "GET":
-        raise OperationInvalid(f"{where}: a GET changes nothing, so it needs no key")
+        raise DeclarationInvalid(f"{where}: a GET changes nothing, so it needs no key")
     _check_path(where, operation.path, types.get("path"))
 
 
 def _check_path(where: str, path: str, model: type[BaseModel] | None) -> None:
-    in_path = set(compile_path(path)[2])
+    if not PATH.fullmatch(path):
+        raise DeclarationInvalid(
+            f"{where}: a path is /name, then any number of /name or /{{parameter}}"
+        )
+    try:
+        in_path = set(compile_path(path)[2])
+    except (AssertionError, ValueError) as error:  # An unknown converter, a name used twice.
+        raise DeclarationInvalid(f"{where}: {error}") from error
     in_model = set(model.model_fields) if model else set()
     if in_path != in_model:
-        raise OperationInvalid(
+        raise DeclarationInvalid(
             f"{where}: the path has {sorted(in_path)}, the model {sorted(in_model)}"
         )
 
@@ -152,7 +143,10 @@ class Endpoint:
         if self.signature.answer is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(
-            self._answer.dump_json(answer), self.operation.status, media_type="application/json"
+            # Of another type than declared, it would be sent with all its fields and a warning.
+            self._answer.dump_json(answer, warnings="error"),
+            self.operation.status,
+            media_type="application/json",
         )
 
     async def _keyed(self, request: Request, caller: Identity, key: str) -> KeyedRequest:

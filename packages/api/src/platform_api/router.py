@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from platform_api.declaration import DeclarationInvalid, place_of
 from platform_api.errors import MethodNotAllowed, RouteNotFound
-from platform_api.operation import Endpoint, OperationInvalid
+from platform_api.operation import Endpoint
 
 PREFIX = "/api/v1"
 PARAMETER = re.compile(r"\{[^}]*\}")
@@ -20,7 +21,7 @@ class Api:
     """The whole API below its prefix."""
 
     def __init__(self, endpoints: Sequence[Endpoint], realtime: ASGIApp) -> None:
-        """Raises `OperationInvalid` when two operations have one method and path."""
+        """Raises `DeclarationInvalid` when two operations have one method and path."""
         self._realtime = realtime
         self._features = {
             segment: Router(routes, default=_nothing_here, redirect_slashes=False)
@@ -57,8 +58,14 @@ def _routes(endpoints: Sequence[Endpoint]) -> dict[str, list[Route]]:
     paths: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     for endpoint in endpoints:
         operation = endpoint.operation
-        if operation.method in paths[operation.path]:
-            raise OperationInvalid(f"{operation.method} {operation.path} is declared twice")
+        place = place_of(operation.handler)
+        if operation.method in (known := paths[operation.path]):
+            raise DeclarationInvalid(
+                f"{operation.method} {operation.path} is declared twice: {place};"
+                f" {place_of(known[operation.method].operation.handler)}"
+            )
+        if PREFIX + operation.path == SOCKET_PATH:
+            raise DeclarationInvalid(f"{operation.path} belongs to the WebSocket ({place})")
         paths[operation.path][operation.method] = endpoint
     routes: dict[str, list[Route]] = defaultdict(list)
     for path in _most_literal_first(paths):
@@ -69,12 +76,12 @@ def _routes(endpoints: Sequence[Endpoint]) -> dict[str, list[Route]]:
 def _most_literal_first(paths: Collection[str]) -> list[str]:
     """Sort, so that `/projects/latest` is met before `/projects/{id}`.
 
-    Raises `OperationInvalid` for two spellings of one path, of which only one would be met.
+    Raises `DeclarationInvalid` for two spellings of one path, of which only one would be met.
     """
     shapes = {PARAMETER.sub("{}", path): path for path in paths}
     for path in paths:
         if (other := shapes[PARAMETER.sub("{}", path)]) != path:
-            raise OperationInvalid(f"{path} and {other} are one path; name its parameters alike")
+            raise DeclarationInvalid(f"{path} and {other} are one path; name its parameters alike")
     return sorted(paths, key=lambda path: [part.startswith("{") for part in path.split("/")])
 
 

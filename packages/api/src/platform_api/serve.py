@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from socket import socket
 
+    from platform_api.container import Container
     from platform_api.server.inherited import Inherited
     from platform_config import Loaded, Settings
 
@@ -179,7 +180,19 @@ def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
 
     with nullcontext(lent) if lent else _database(settings) as url:
         container = Container(settings=_using(settings, url), inherited=inherited)
+        if not inherited.worker:
+            _warn_of_unlisted(container)
         return int(container.server().run())
+
+
+def _warn_of_unlisted(container: "Container") -> None:
+    """Once per deployment's start: by one process alone, or by the first of several workers."""
+    from loguru import logger
+
+    from platform_api.unlisted import unlisted
+
+    for sentence in unlisted(container.features()):
+        logger.warning("A feature is not served", problem=sentence)
 
 
 def _using(settings: "Settings", url: str) -> "Settings":

@@ -1,6 +1,7 @@
 """Background work: who runs it, what happens when it crashes, and how it ends."""
 
 import asyncio
+import inspect
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Self
 from loguru import logger
 
 from platform_api.cancellation import is_cancelled
+from platform_api.declaration import DeclarationInvalid, place_of, require_async
 from platform_domain.health import Health, HealthCheck, Status
 
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
@@ -34,6 +36,17 @@ class Task:
     run: Callable[[asyncio.Event], Awaitable[None]]
     every: float | None = None
     critical: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `DeclarationInvalid` for what cannot run."""
+        where = f"task {self.name} ({place_of(self.run)})"
+        require_async(self.run, where)
+        try:
+            inspect.signature(self.run).bind(asyncio.Event)
+        except TypeError:
+            raise DeclarationInvalid(f"{where}: `run` must take one argument, an event") from None
+        if self.every is not None and self.every <= 0:
+            raise DeclarationInvalid(f"{where}: `every` must be greater than 0, in seconds")
 
 
 @dataclass(frozen=True, slots=True)

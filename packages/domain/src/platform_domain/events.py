@@ -31,6 +31,10 @@ class Events(Protocol):
     """Where features say what happened."""
 
     async def publish(self, topic: TopicName, event: Event) -> None:
-        """Tell the listeners of `topic`: after the commit inside a unit of work, never when it
-        is rolled back; at once outside of one. Raises `Unavailable` when nothing can be told."""
+        """Send `event` to the listeners of `topic`: inside a unit of work after its commit, and
+        not at all when it is rolled back; outside of one at once.
+
+        Raises `Unavailable` when the engine cannot be reached, and `TypeError` when no feature
+        declares the topic with this type of event.
+        """
         ...

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Fields: TypeAlias = dict[str, object]
 Render: TypeAlias = Callable[[Fields, str | None], bytes]
 
+NEVER_AWAITED = "was never awaited"
+
 _RESERVED = frozenset({"time", "level", "logger", "message", "trace"})
 # A dataclass is shown by its repr, which leaves out what its author told it to.
 _JSON_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -65,6 +67,8 @@ def configure(level: str, format: str) -> None:
     # The pool announces every loan at INFO; only its troubles are news.
     logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     warnings.showwarning = _show_warning
+    # By default Python shows it only the first time that it happens at a place.
+    warnings.filterwarnings("always", f".*{NEVER_AWAITED}$", RuntimeWarning)
 
 
 def _is_colourful() -> bool:
@@ -215,4 +219,10 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     origin = logging.getLogger("py.warnings")
-    origin.warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+    level = logging.ERROR if _is_forgotten_await(message) else logging.WARNING
+    origin.log(level, "%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+
+def _is_forgotten_await(message: Warning | str) -> bool:
+    """What the coroutine should have done did not happen: a bug, as an exception would be."""
+    return isinstance(message, RuntimeWarning) and str(message).endswith(NEVER_AWAITED)

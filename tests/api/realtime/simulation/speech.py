@@ -11,10 +11,10 @@ from random import Random
 from typing import Literal
 
 from platform_api.realtime.contract import Contract
-from platform_api.realtime.encoder import EncodedEvents, EventEncoder
+from platform_api.realtime.encoder import EncodedEvents
 from platform_api.realtime.message import Message
 from platform_api.realtime.messages import ClientMessage
-from platform_api.realtime.topic import SlowPolicy, Topic, TopicForbidden
+from platform_api.realtime.topic import SlowPolicy, Topic, TopicForbidden, Topics
 from platform_domain.event_bus import EventBus
 from platform_domain.events import Event, TopicName
 from platform_domain.identity import Identity
@@ -51,7 +51,7 @@ class Speaker:
     """Handles messages on one node."""
 
     def __init__(self, bus: EventBus, journal: Journal, chance: Random) -> None:
-        self._events = EncodedEvents(bus, ENCODER)
+        self._events = EncodedEvents(bus, lambda: contract().topics)
         self._journal = journal
         self._chance = chance
         self._handled: Counter[tuple[str, str | None]] = Counter()
@@ -67,7 +67,6 @@ class Speaker:
         self._journal.require(once, f"{message.id} was handled twice")
 
 
-ENCODER = EventEncoder()
 SPEAKER: ContextVar[Speaker] = ContextVar("speaker")
 
 
@@ -91,4 +90,4 @@ async def may_listen(caller: Identity, parameters: Mapping[str, str]) -> None:
 def contract() -> Contract:
     """One for all nodes of all worlds: making it takes longer than some worlds last."""
     topics = [Topic(f"{name}:{{id}}", (Said,), may_listen, slow) for name, slow in POLICIES.items()]
-    return Contract(topics, [Message(say), Message(brood)], ENCODER)
+    return Contract(Topics(topics), [Message(say), Message(brood)])

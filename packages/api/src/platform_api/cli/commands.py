@@ -10,6 +10,8 @@ from platform_api.cli.committed import differences, write_all
 from platform_api.cli.drill.command import drill
 from platform_api.cli.queries import QueriesInvalid, query_differences, write_queries
 from platform_api.cli.show import DatabaseOption, show
+from platform_api.cli.unconnected import unconnected_container
+from platform_api.unlisted import unlisted
 from platform_config import ConfigurationError, DatabaseSettings, Loaded, load
 from platform_domain.startup import StartupError
 from platform_infrastructure.logging import configure
@@ -47,7 +49,10 @@ def migrate_database() -> None:
 
 @app.command()
 def check(database: DatabaseOption = None, *, offline: OfflineOption = False) -> None:
-    """Fail when a committed file is not what the code says it should be, or a query is wrong."""
+    """Fail when a committed file is not what the code says it should be, a query is wrong, or a
+    feature is not listed."""
+    if unserved := unlisted(unconnected_container().features()):
+        _fail("\n".join(unserved))
     found = differences()
     try:
         found += query_differences(database, offline=offline)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from platform_api.contract.schemas import Schemas, Types, reference, without_null
+from platform_api.declaration import DeclarationInvalid
 from platform_api.errors import (
     BodyTimeout,
     DeadlineExceeded,
@@ -23,7 +24,7 @@ from platform_api.errors import (
     ValidationFailed,
     status_of,
 )
-from platform_api.operation import Operation, OperationInvalid, Signature
+from platform_api.operation import Operation, Signature
 from platform_api.schema import Output
 from platform_domain.errors import (
     Conflict,
@@ -129,11 +130,11 @@ def by_status(kinds: Iterable[Kind]) -> dict[HTTPStatus, list[Kind]]:
 
 
 def by_name(kinds: Iterable[Kind]) -> dict[str, Kind]:
-    """Return each kind once. Raises `OperationInvalid` when two have one name."""
+    """Return each kind once. Raises `DeclarationInvalid` when two have one name."""
     found: dict[str, Kind] = {}
     for kind in kinds:
         if found.setdefault(kind.__name__, kind) is not kind:
-            raise OperationInvalid(f"Two errors are called {kind.__name__}: rename one")
+            raise DeclarationInvalid(f"Two errors are called {kind.__name__}: rename one")
     return found
 
 

@@ -14,8 +14,9 @@ from platform_api.contract.operations import (
     operation_object,
 )
 from platform_api.contract.schemas import Schemas, Types
+from platform_api.declaration import DeclarationInvalid
 from platform_api.idempotency import REPLAYED
-from platform_api.operation import Operation, OperationInvalid
+from platform_api.operation import Operation
 
 DESCRIPTION = """\
 Every answer that is neither 2xx nor 3xx is an `Error`. Its `code` is stable and for programs; its
@@ -62,7 +63,7 @@ def openapi(
 
     `client_message` and `server_message` are the types (unions, as a rule) of all that may be
     said over a WebSocket; they stand in `components.schemas`, for OpenAPI knows no WebSocket.
-    Raises `OperationInvalid` when two operations have one id or two schemas one name.
+    Raises `DeclarationInvalid` when two operations have one id or two schemas one name.
     """
     all_described = described(operations)
     messages = _messages(client_message, server_message)
@@ -120,7 +121,7 @@ def _all_schemas(
         **{name: schemas[name] for name in messages},
     }
     if shared := sorted(own.keys() & schemas.models.keys()):
-        raise OperationInvalid(f"Models need other names than errors: {', '.join(shared)}")
+        raise DeclarationInvalid(f"Models need other names than errors: {', '.join(shared)}")
     return dict(sorted((own | schemas.reached_from([paths, own])).items()))
 
 

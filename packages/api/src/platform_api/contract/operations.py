@@ -10,8 +10,9 @@ from starlette.routing import compile_path
 
 from platform_api.contract.errors import Kind, by_status, errors_of, response_name
 from platform_api.contract.schemas import Schemas, Types, without_null
+from platform_api.declaration import DeclarationInvalid
 from platform_api.idempotency import REPLAYED
-from platform_api.operation import Operation, OperationInvalid, Signature
+from platform_api.operation import Operation, Signature
 from platform_api.router import PREFIX
 
 ABOVE = ("description", "deprecated")
@@ -53,13 +54,13 @@ class Described:
 
 
 def described(operations: Sequence[Operation]) -> list[Described]:
-    """Read all operations. Raises `OperationInvalid` when two have one id."""
+    """Read all operations. Raises `DeclarationInvalid` when two have one id."""
     by_id: dict[str, Described] = {}
     for operation in operations:
         new = Described(operation, Signature.of(operation))
         known = by_id.setdefault(new.id, new).operation
         if known is not operation:
-            raise OperationInvalid(
+            raise DeclarationInvalid(
                 f"{known.method} {known.path} and {operation.method} {operation.path} have one id,"
                 f" {new.id}: give each a handler of its own name"
             )

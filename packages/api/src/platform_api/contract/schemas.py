@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from platform_api.operation import OperationInvalid
+from platform_api.declaration import DeclarationInvalid
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -19,7 +19,7 @@ class Schemas:
     """The schemas of `types`, made in one go: only so does a model get one name everywhere."""
 
     def __init__(self, types: Types) -> None:
-        """Raises `OperationInvalid` when two models have one name."""
+        """Raises `DeclarationInvalid` when two models have one name."""
         adapters = [(key, mode, TypeAdapter(type_)) for key, (type_, mode) in types.items()]
         by_key, definitions = TypeAdapter.json_schemas(
             adapters, ref_template=REFERENCE, schema_generator=_Generator
@@ -107,7 +107,9 @@ def _refuse_shared_names(models: Iterable[str]) -> None:
     # Pydantic tells models of one name apart by their modules, which no client should depend on.
     shared = [name for name in models if "__" in name]
     if shared:
-        raise OperationInvalid(f"Give these models names of their own: {', '.join(sorted(shared))}")
+        raise DeclarationInvalid(
+            f"Give these models names of their own: {', '.join(sorted(shared))}"
+        )
 
 
 def _references(node: Any) -> set[str]:

@@ -1,6 +1,6 @@
 """All that may be said over a WebSocket, put together from what the features declare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any
@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Discriminator, TypeAdapter, ValidationError, create_model
 
+from platform_api.declaration import DeclarationInvalid
 from platform_api.errors import ValidationFailed
-from platform_api.operation import OperationInvalid
-from platform_api.realtime.encoder import EventEncoder
-from platform_api.realtime.message import Message
+from platform_api.realtime.encoder import event_model
+from platform_api.realtime.message import Message, type_names
 from platform_api.realtime.messages import (
     ClientMessage,
     Done,
@@ -30,7 +30,7 @@ from platform_api.realtime.messages import (
     Unsubscribed,
     Welcome,
 )
-from platform_api.realtime.topic import Topic, Topics
+from platform_api.realtime.topic import Topics
 from platform_api.schema import faults
 
 OWN_CLIENT_MESSAGES = (Ping, Subscribe, Unsubscribe)
@@ -52,18 +52,18 @@ OWN_SERVER_MESSAGES = (
 class Contract:
     """What clients may send, what the server sends, and who handles what."""
 
-    def __init__(
-        self, topics: Sequence[Topic], messages: Sequence[Message], encoder: EventEncoder
-    ) -> None:
-        """Raises `OperationInvalid` when two handlers take messages of one type."""
-        encoder.declare(event for topic in topics for event in topic.events)
-        self.topics = Topics(topics)
-        self.messages = _by_model(messages)
-        replies = {m.reply: None for m in self.messages.values() if m.reply is not None}
+    def __init__(self, topics: Topics, messages: Sequence[Message]) -> None:
+        """Raises `DeclarationInvalid` when two handlers take messages of one type."""
+        self.topics = topics
+        self.messages = {message.model: message for message in messages}
+        replies = {
+            m.reply: m.place for m in messages if m.reply not in (None, *OWN_SERVER_MESSAGES)
+        }
+        _require_distinct(OWN_CLIENT_MESSAGES, [(m.model, m.place) for m in messages])
+        _require_distinct([*OWN_SERVER_MESSAGES, EventMessage], replies.items())
+        events = [event_model(event) for event in topics.events]
         self.client_message = _union([*OWN_CLIENT_MESSAGES, *self.messages])
-        self.server_message = _union(
-            [*OWN_SERVER_MESSAGES, *replies, *_event_message(encoder.models)]
-        )
+        self.server_message = _union([*OWN_SERVER_MESSAGES, *replies, *_event_message(events)])
         self._client: TypeAdapter[ClientMessage] = TypeAdapter(self.client_message)
 
     def parse(self, text: str | bytes) -> ClientMessage:
@@ -91,14 +91,18 @@ def message_id(text: str | bytes) -> str | None:
     return id if isinstance(id, str) and len(id) <= 64 else None
 
 
-def _by_model(messages: Sequence[Message]) -> dict[type[ClientMessage], Message]:
-    found: dict[type[ClientMessage], Message] = {}
-    for message in messages:
-        if message.model in found:
-            raise OperationInvalid(f"{message.model.__name__} is handled twice")
-        _ = message.wants_caller
-        found[message.model] = message
-    return found
+def _require_distinct(
+    own: Sequence[type[BaseModel]], declared: Iterable[tuple[type[BaseModel], str]]
+) -> None:
+    """Raises `DeclarationInvalid` when two models have one `type`; each comes with its place."""
+    places = {name: "the platform" for model in own for name in type_names(model)}
+    for model, place in declared:
+        for name in type_names(model):
+            if name in places:
+                raise DeclarationInvalid(
+                    f"message type {name!r} is declared twice: {places[name]}; {place}"
+                )
+            places[name] = place
 
 
 def _event_message(events: Sequence[type[BaseModel]]) -> list[type[BaseModel]]:

@@ -1,11 +1,12 @@
 """What a feature declares of its topics: their names, their events, and who may listen."""
 
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from enum import StrEnum
 
-from platform_api.operation import OperationInvalid
+from platform_api.declaration import DeclarationInvalid, place_of, require_async
 from platform_domain.errors import Forbidden, NotFound
 from platform_domain.events import Event
 from platform_domain.identity import Identity
@@ -15,6 +16,8 @@ Authorise = Callable[[Identity, Parameters], Awaitable[None]]
 """Returns when the caller may listen, else raises `Forbidden` or `NotFound`."""
 
 PARAMETER = re.compile(r"\{(\w+)(:uuid)?\}")
+PART = r"(?:[^\s{}:]|\{[^\W\d]\w*(?::uuid)?\})+"
+PATTERN = re.compile(f"{PART}(?::{PART})*")
 # One spelling only: another would be a topic of its own, to which nothing is published.
 UUID_TEXT = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -40,16 +43,33 @@ class SlowPolicy(StrEnum):
     """Only the newest event of the topic ever waits: for what replaces what was before."""
 
 
+class EventUndeclared(TypeError):
+    """A feature published to a topic, or an event, that no `topics()` declares: a bug, for no
+    client could ever hear it."""
+
+
+async def as_declared_elsewhere(caller: Identity, parameters: Parameters) -> None:
+    """Stands for the `authorise` of the feature that declares the same pattern with one."""
+    raise TopicForbidden
+
+
+EVENTS_ONLY = (as_declared_elsewhere, SlowPolicy.DISCONNECT, False)
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """All topics of one pattern, e.g. `project:{id}`; with `presence` listeners are told who else
-    listens. Features that declare one pattern may differ in its events only. A parameter `{id:uuid}`
-    takes ids alone; without `:uuid` it is any text.
+    """All topics of one pattern, e.g. `project:{id}`. A parameter `{id:uuid}` matches UUIDs only;
+    without `:uuid` it matches any text without a colon. With `presence` listeners hear who else
+    listens.
+
+    Several features may declare one pattern, each with its own events. One of them gives
+    `authorise`, and with it `slow` and `presence`; the others give events only, or the very same
+    values. Raises `DeclarationInvalid` for a pattern or a function that cannot work.
     """
 
     pattern: str
     events: Sequence[type[Event]]
-    authorise: Authorise
+    authorise: Authorise = as_declared_elsewhere
     slow: SlowPolicy = SlowPolicy.DISCONNECT
     presence: bool = False
     _regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
@@ -57,10 +77,36 @@ class Topic:
     def __post_init__(self) -> None:
         # re.split with two groups gives in turn: text, name, `:uuid` or None, text, …
         texts, names, kinds = (PARAMETER.split(self.pattern)[start::3] for start in range(3))
+        if not PATTERN.fullmatch(self.pattern) or len(set(names)) < len(names):
+            raise DeclarationInvalid(
+                f"{self.place}: a pattern is made of parts between colons, each of text without"
+                " spaces and of {name} or {name:uuid}, and no name comes twice"
+            )
+        require_async(self.authorise, self.place)
+        for event in self.events:
+            if not is_dataclass(event) or not isinstance(getattr(event, "type", None), str):
+                raise DeclarationInvalid(
+                    f"{self.place}: {event.__name__} must be a dataclass with a text as its `type`"
+                )
         regex = re.escape(texts[0])
         for name, kind, text in zip(names, kinds, texts[1:], strict=True):
             regex += f"(?P<{name}>{UUID_TEXT if kind else '[^:]+'})" + re.escape(text)
         object.__setattr__(self, "_regex", re.compile(regex))
+
+    @property
+    def place(self) -> str:
+        if self.decides:
+            return f"topic {self.pattern} ({place_of(self.authorise)})"
+        return f"topic {self.pattern} ({', '.join(e.__qualname__ for e in self.events)})"
+
+    @property
+    def policy(self) -> tuple[Authorise, SlowPolicy, bool]:
+        return self.authorise, self.slow, self.presence
+
+    @property
+    def decides(self) -> bool:
+        """Whether this declaration says who may listen."""
+        return self.authorise is not as_declared_elsewhere
 
     def parameters(self, name: str) -> Parameters | None:
         """Return the parameters in `name`, or None when it is no topic of this pattern."""
@@ -79,16 +125,33 @@ async def only_oneself(caller: Identity, parameters: Parameters) -> None:
 
 
 class Topics:
-    """All topics that features declared."""
+    """All topics that features declared, each pattern once, with the events of all of them."""
 
     def __init__(self, declared: Sequence[Topic]) -> None:
-        """Raises `OperationInvalid` when one pattern is declared in two ways."""
-        first: dict[str, Topic] = {}
+        """Raises `DeclarationInvalid` when declarations contradict each other."""
+        by_pattern: dict[str, list[Topic]] = defaultdict(list)
         for topic in declared:
-            known = first.setdefault(topic.pattern, topic)
-            if replace(topic, events=known.events) != known:
-                raise OperationInvalid(f"topic {topic.pattern}: declared in two ways")
-        self._declared = tuple(first.values())
+            by_pattern[topic.pattern].append(topic)
+        self._declared = tuple(_merged(topics) for topics in by_pattern.values())
+        _require_distinct_types(self._declared)
+
+    @property
+    def events(self) -> Sequence[type[Event]]:
+        """Each type of event once."""
+        return list(dict.fromkeys(event for topic in self._declared for event in topic.events))
+
+    def require_declared(self, name: str, event: type[Event]) -> None:
+        """Raises `EventUndeclared` unless a feature declares that `event` is published to `name`."""
+        try:
+            topic, _ = self._find(name)
+        except TopicNotFound:
+            raise EventUndeclared(
+                f"No feature declares the topic {name!r}: add its pattern to a topics()."
+            ) from None
+        if event not in topic.events:
+            raise EventUndeclared(
+                f"No feature declares {event.__name__} on {topic.pattern}: add it to a topics()."
+            )
 
     async def authorise(self, name: str, caller: Identity) -> None:
         """Return when `caller` may listen to `name`. Raises `TopicNotFound` or what the topic's
@@ -109,3 +172,28 @@ class Topics:
             if (parameters := topic.parameters(name)) is not None:
                 return topic, parameters
         raise TopicNotFound
+
+
+def _merged(topics: Sequence[Topic]) -> Topic:
+    """Return one topic with the events of all, which have one pattern."""
+    deciding = next((topic for topic in topics if topic.decides), None)
+    if deciding is None:
+        raise DeclarationInvalid(f"{topics[0].place}: no feature gives its `authorise`")
+    for other in topics:
+        if other.policy not in (deciding.policy, EVENTS_ONLY):
+            raise DeclarationInvalid(
+                f"{deciding.place} is declared otherwise by {other.place}: only one feature gives"
+                " `authorise`, `slow` and `presence`, the others give events only"
+            )
+    events = dict.fromkeys(event for topic in topics for event in topic.events)
+    return replace(deciding, events=tuple(events))
+
+
+def _require_distinct_types(topics: Sequence[Topic]) -> None:
+    classes: dict[str, type[Event]] = {}
+    for event in (event for topic in topics for event in topic.events):
+        if (known := classes.setdefault(event.type, event)) is not event:
+            raise DeclarationInvalid(
+                f"two events have the type {event.type!r}: {known.__module__}.{known.__qualname__}"
+                f" and {event.__module__}.{event.__qualname__}"
+            )
