@@ -341,6 +341,26 @@ def test_a_schema_that_lost_a_table_is_a_bug_told_once_and_answered_clean(
     assert details["request_id"] in program.output
 
 
+def test_a_stored_value_that_cannot_be_read_is_one_line_with_query_and_column(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    with listening(tmp_path, DATABASE_URL=fresh_database_url, LOG_FORMAT="json") as program:
+        create(program, "Storyboard")
+        with psycopg.connect(fresh_database_url, autocommit=True) as connection:
+            connection.execute("UPDATE projects SET updated_at = 'infinity'")
+        with client(program) as http:
+            answer = http.get("/api/v1/projects")
+        program.signal()
+        assert program.exit_code() == 0
+
+    assert_error(answer, 500, "internal_error")
+    lines = [json.loads(line) for line in program.output.splitlines() if '"ERROR"' in line]
+    assert [(line["error"], line["message"]) for line in lines] == [
+        ("UnreadableError", "Request failed")
+    ]
+    assert lines[0]["reason"].startswith("ListProjects, column updated_at: ")
+
+
 def test_the_admin_port_tells_what_the_public_does_not(tmp_path: Path, database_url: str) -> None:
     with listening(tmp_path, DATABASE_URL=database_url) as program:
         report = httpx2.get(f"http://127.0.0.1:{program.admin_port}/health").json()

@@ -172,7 +172,9 @@ def meaning_of(error: BaseException, request_id: str) -> DomainError:
         return meaning_of(error.exceptions[0], request_id)
     if isinstance(error, DomainError):
         return error
-    logger.opt(exception=error).error("A request failed: {}", type(error).__name__)
+    logger.opt(exception=error).error(
+        "Request failed", error=type(error).__name__, reason=str(error)
+    )
     return InternalError(request_id=request_id)
 
 

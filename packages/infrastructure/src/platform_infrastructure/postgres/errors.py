@@ -2,7 +2,8 @@
 
 Dispatch is on the SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), not
 on psycopg's class: 40001, 57014 and 57P01 are all `OperationalError`. What is not listed here is
-a bug of ours and passes through untouched.
+a bug of ours and passes through untouched. Of wrong values only those of parameters are the
+caller's fault; a stored value that the query cannot convert is an `UnreadableError`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from loguru import logger
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from platform_domain.errors import (
@@ -22,6 +24,7 @@ from platform_domain.errors import (
     Unavailable,
 )
 from platform_infrastructure.postgres.query import Query
+from platform_infrastructure.postgres.rows import UnreadableError
 from platform_infrastructure.postgres.statement import deletes
 
 CONSTRAINTS: Mapping[str, type[DomainError]] = {
@@ -33,6 +36,9 @@ CONSTRAINTS: Mapping[str, type[DomainError]] = {
     "23P01": Conflict,
 }
 VALUES = {"22001", "22003", "22007", "22008", "22012", "22021", "22P02", "22P05"}
+CONVERSIONS = {"22007", "22P02", "22P05"}
+"""A text does not have the form of its type. PostgreSQL converts parameters before it executes the
+statement, and names the parameter (`$1`) in the error's context; without one it is a stored text."""
 CONTENDED = {"40001", "40P01"}
 UNAVAILABLE_CLASSES = ("08", "53", "58")
 UNAVAILABLE = {"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"}
@@ -58,7 +64,7 @@ def translated(
 
 def _meaning(
     error: psycopg.Error, query: Query[Any] | None, raises: Mapping[str, type[DomainError]]
-) -> DomainError | None:
+) -> Exception | None:
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return Unavailable()
     if error.sqlstate is None:
@@ -69,7 +75,21 @@ def _meaning(
     # PostgreSQL gives both sides of a foreign key one code, one constraint and one table.
     if error.sqlstate == FOREIGN_KEY and query is not None and deletes(query.sql):
         return StillInUse()
+    if error.sqlstate in VALUES and query is not None:
+        return _of_value(error, query)
     return _with_sqlstate(error.sqlstate)
+
+
+def _of_value(error: psycopg.Error, query: Query[Any]) -> Exception:
+    """Decide whether a parameter of the query or a stored value is at fault."""
+    name = type(query).__name__
+    if "$" in (error.diag.context or ""):
+        return InvalidInput()
+    if error.sqlstate in CONVERSIONS or not vars(query):
+        return UnreadableError(f"{name}: {error.diag.message_primary}")
+    # A range or a length: of a parameter in all likelihood, whose check in the API is missing.
+    logger.warning("PostgreSQL refused a value", query=name, sqlstate=error.sqlstate)
+    return InvalidInput()
 
 
 def _without_sqlstate(error: psycopg.Error) -> DomainError | None:

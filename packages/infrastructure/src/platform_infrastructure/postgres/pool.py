@@ -16,6 +16,7 @@ from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.bounded import bounded, break_off
 from platform_infrastructure.postgres.breaker import Breaker
+from platform_infrastructure.postgres.rows import ADAPTERS
 
 CHECK_SECONDS = 1.0
 CANCEL_SECONDS = 0.5
@@ -117,7 +118,7 @@ async def _mark_made(connection: Connection) -> None:
 
 
 def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
-    """Return libpq's parameters: our bounds, and over them what DATABASE_URL says itself.
+    """Return psycopg's parameters: our bounds, and over them what DATABASE_URL says itself.
 
     Both TCP bounds are needed: keepalives notice a dead peer while we wait for an answer,
     tcp_user_timeout while something we sent is not acknowledged.
@@ -134,7 +135,7 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
     }
     options = f"{_options(settings)} {given.pop('options', None) or ''}".strip()
     threshold = {} if settings.prepared_statements == "auto" else {"prepare_threshold": None}
-    return {**ours, **given, "options": options, **threshold}
+    return {**ours, **given, "options": options, "context": ADAPTERS, **threshold}
 
 
 def parsed(url: str) -> dict[str, Any]:

@@ -29,7 +29,14 @@ from psycopg import AsyncConnection, AsyncCursor, DataError
 from psycopg.sql import SQL
 
 from platform_domain.errors import DomainError
-from platform_infrastructure.postgres.rows import adapted, json_parameters, row_factory
+from platform_infrastructure.postgres.rows import (
+    NullBroughtError,
+    UnreadableError,
+    adapted,
+    json_parameters,
+    row_factory,
+    unreadable_column,
+)
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -62,7 +69,11 @@ class Query(Generic[Result]):
         QUERIES[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     async def execute(self, connection: AsyncConnection[Any]) -> Result:
-        """Send the statement and read its answer. Raises psycopg's errors untranslated."""
+        """Send the statement and read its answer.
+
+        Raises psycopg's errors untranslated, and `UnreadableError` for a value in the answer that
+        Python cannot hold or that the row's annotations exclude.
+        """
         cls: Any = type(self)  # mypy takes the hash of the instances for that of the class.
         parameters = adapted(vars(self), json_parameters(cls))
         async with connection.cursor(row_factory=row_factory(self.row)) as cursor:
@@ -70,7 +81,17 @@ class Query(Generic[Result]):
                 await cursor.execute(SQL(self.sql), parameters)
             except UnicodeEncodeError as error:  # A lone surrogate, which JSON lets through.
                 raise DataError("a text has characters that cannot be encoded") from error
-            return await self._read(cursor)
+            try:
+                return await self._read(cursor)
+            except Exception as error:
+                self._require_readable(cursor, error)
+                raise
+
+    def _require_readable(self, cursor: AsyncCursor[Any], error: Exception) -> None:
+        column = None if isinstance(error, RowCountError) else unreadable_column(self.row, cursor)
+        if column is not None:
+            kind = NullBroughtError if isinstance(error, NullBroughtError) else UnreadableError
+            raise kind(f"{type(self).__name__}, column {column}: {error}") from error
 
     async def _read(self, cursor: AsyncCursor[Any]) -> Result:
         raise TypeError(f"{type(self).__name__} must subclass One, Maybe, Many or Exec")
