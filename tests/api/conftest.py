@@ -38,6 +38,7 @@ from tests.fakes import (
     InMemoryProjects,
     SettableHealth,
 )
+from tests.no_database import database_server  # noqa: F401 - pytest finds the fixture here.
 
 ALLOWED_ORIGIN = "https://app.example.com"
 MAX_BODY_BYTES = 1000

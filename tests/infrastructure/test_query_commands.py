@@ -22,7 +22,7 @@ from platform_infrastructure.postgres.verification import lock
 from platform_infrastructure.postgres.verification.schema import migrated_database
 from tests.infrastructure.postgres.connections import ask
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 NAME = "platform_infrastructure.projects.FindProject"
 
 
