@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from platform_infrastructure.postgres.pool import parsed
 
 IMAGE = "postgres:18"
 PING_SECONDS = 0.5
@@ -184,7 +186,9 @@ def _given(reason: str) -> Server:
     if not url:
         raise NoTestDatabase("TEST_DATABASE_URL is not set.")
     try:
-        psycopg.connect(url, connect_timeout=5).close()
+        psycopg.connect(**parsed(url) | {"connect_timeout": 5}).close()
+    except StartupError as error:
+        raise NoTestDatabase(f"TEST_DATABASE_URL cannot be used: {error}") from None
     except psycopg.OperationalError as error:
         raise NoTestDatabase(f"TEST_DATABASE_URL does not answer: {error}") from error
     return Server(url, "url", reason, stop=lambda: None, shared=True)

@@ -60,6 +60,9 @@ def test_addresses_that_the_client_takes_are_taken(url: str) -> None:
         "valkey://app:hunter2@localhost:port",
         "valkey://app:hunter2@localhost/first",
         "valkey://app:hunter2@[::1",
+        "valkey://app:hun@hunter2@localhost",
+        "valkey://app:hunter2%@localhost",
+        "valkey://app:hunter2@localhost/²",
     ],
 )
 def test_other_addresses_are_refused_without_showing_the_password(url: str) -> None:

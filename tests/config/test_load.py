@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from platform_config import load
-from tests.config.reading import names, refused, written
+from tests.config.reading import names, only_problem, refused, written
 
 ORDINARY_NAMES = """
     PATH HOME HOSTNAME HOSTTYPE MACHTYPE OSTYPE LOGNAME USER USERNAME SHELL SHLVL TERM LANG
@@ -13,12 +13,20 @@ ORDINARY_NAMES = """
     SSH_AUTH_SOCK SSH_CONNECTION SSH_CLIENT GPG_KEY COMPUTERNAME USERDOMAIN APPDATA
     LOCALAPPDATA PROGRAMDATA HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy
     CI GITHUB_ACTIONS GITHUB_ENV RUNNER_OS INVOCATION_ID JOURNAL_STREAM NOTIFY_SOCKET
+    PORTS PORT0 PORT1 HOSTS POST VHOST
     LISTEN_FDS KUBERNETES_PORT KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT
     KUBERNETES_PORT_443_TCP_ADDR PLATFORM_SERVICE_HOST PLATFORM_SERVICE_PORT PLATFORM_PORT
     REDIS_PORT REDIS_URL DATABASE_SERVICE_HOST DATABASE_PORT_5432_TCP POSTGRES_PASSWORD PGHOST
     PGPORT PGUSER DYNO RUST_LOG LOG_FILE APP_NAME APP_VERSION NODE_ENV COMPOSE_PROJECT_NAME
 """
 MACHINE = dict.fromkeys(ORDINARY_NAMES.split(), "anything")
+PRODUCTION = {
+    "APP_ENV": "production",
+    "DATABASE_URL": "postgresql://app:hunter2@db/app",
+    "AUTHENTICATOR": "anonymous",
+    "HTTP_ALLOWED_HOSTS": "api.example.com",
+    "EVENTS_ENGINE": "memory",
+}
 
 
 def test_the_environment_wins_over_dotenv_over_toml_over_the_default(tmp_path: Path) -> None:
@@ -107,8 +115,40 @@ def test_several_wrong_parts_of_one_value_are_one_problem() -> None:
     assert names(refused({"CORS_ORIGINS": "a,b,c"})) == ["CORS_ORIGINS"]
 
 
-def test_the_names_of_an_ordinary_machine_raise_no_warning() -> None:
-    assert load(MACHINE, None).warnings == ()
+@pytest.mark.parametrize("settings", [{}, PRODUCTION])
+def test_the_names_of_an_ordinary_machine_raise_no_warning(settings: dict[str, str]) -> None:
+    assert load(MACHINE | settings, None).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("PROT", "PORT"),
+        ("PRT", "PORT"),
+        ("PORTT", "PORT"),
+        ("PORZ", "PORT"),
+        ("HOOST", "HOST"),
+        ("CORS_ORIGIN", "CORS_ORIGINS"),
+        ("DATABASE_URL_FIL", "DATABASE_URL_FILE"),
+        ("PLATFORM_CONFG", "PLATFORM_CONFIG"),
+    ],
+)
+def test_a_name_one_letter_off_in_the_environment_is_an_error_in_production(
+    name: str, meant: str
+) -> None:
+    problem = only_problem({**MACHINE, **PRODUCTION, name: "hunter2"})
+
+    assert (problem.name, problem.origin) == (name, "environment")
+    assert problem.found == f"an unknown name, one letter off {meant}"
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize("name", ["port", "AUTHENTICATORRR"])
+def test_a_name_further_off_is_a_warning_in_production(name: str) -> None:
+    (warning,) = load({**MACHINE, **PRODUCTION, name: "1"}, None).warnings
+
+    assert name in warning
 
 
 @pytest.mark.parametrize(
@@ -133,7 +173,7 @@ def test_a_misspelt_name_in_the_environment_is_a_warning(name: str, meant: str) 
 
 
 def test_a_refusal_shows_the_warnings_too() -> None:
-    report = str(refused({"APP_ENV": "production", "DATABSE_URL": "postgresql://a:hunter2@b/c"}))
+    report = str(refused({"PORT": "x", "DATABSE_URL": "postgresql://a:hunter2@b/c"}))
 
     assert "did you mean DATABASE_URL?" in report
     assert "hunter2" not in report

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,71 @@ def test_a_dotenv_file_that_cannot_be_read_is_a_problem(
     assert only_problem({}, dotenv).name == str(dotenv)
 
 
+@pytest.mark.parametrize("name", ["PORT", "TEST_DATABASE_URL"])
+def test_a_name_stands_in_dotenv_once(dotenv: Path, name: str) -> None:
+    written(dotenv, f"{name}=1\n\n# again\n{name}=2\n")
+
+    problem = only_problem({}, dotenv)
+
+    assert (problem.name, problem.origin) == (name, f"{dotenv} line 4")
+    assert problem.found == f"{name}, which is on line 1 already"
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x7f", "\0", "\u200b", "\u202e", "\udcff"])
+def test_a_value_is_one_line_of_what_can_be_seen(char: str) -> None:
+    problem = only_problem({"HOST": f"127.0.0.1{char}"})
+
+    assert problem.found == f"{json.dumps('127.0.0.1' + char)}, with U+{ord(char):04X}"
+    assert problem.expected == "printable characters on one line"
+    problem = only_problem({"DATABASE_URL": f"{URL}{char}"})
+    assert problem.found == f"a secret, which is not shown, with U+{ord(char):04X}"
+
+
+def test_every_source_refuses_such_a_value(tmp_path: Path, dotenv: Path, toml: Path) -> None:
+    secret = written(tmp_path / "url", f"{URL}\nhunter3\n")
+    written(toml, f'DATABASE_URL_FILE = "{secret}"\nHOST = "a\\u0000b"\n')
+    written(dotenv, f"PLATFORM_CONFIG={toml}\nADMIN_HOST='a\nb'\nDATABASE_DIRECT_URL='{URL}\n'\n")
+
+    error = refused({"PORT_FILE": "a\0b"}, dotenv)
+
+    assert [(problem.name, problem.origin) for problem in error.problems] == [
+        ("HOST", f"file {toml} (PLATFORM_CONFIG)"),
+        ("ADMIN_HOST", f"{dotenv} line 2"),
+        ("DATABASE_DIRECT_URL", f"{dotenv} line 4"),
+        ("PORT_FILE", "environment"),
+        ("DATABASE_URL", f"file {secret} (DATABASE_URL_FILE)"),
+    ]
+    assert "hunter" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("PORT = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("PORT = " + "9" * 5000, "a number of more than 4,300 digits"),
+        ("PORT = 0x" + "f" * 5000, "a whole number of more than 64 bits"),
+        ("SHUTDOWN_DELAY = nan", '"nan"'),
+        ("SHUTDOWN_DELAY = inf", '"inf"'),
+        ("SHUTDOWN_DELAY = 1e999", '"1e999"'),
+        ("PORT = [1]", "a list or a date"),
+        ("PORT = 2026-01-01", "a list or a date"),
+        ("PORT.number = 1", "a table"),
+        ("[[PORT]]", "a table"),
+        ("[database]\nurl = 'x'", "a table"),
+        ("PORT = 1\nPORT = 2", "is not TOML"),
+    ],
+)
+def test_a_toml_file_of_other_shapes_is_refused_in_the_usual_form(
+    toml: Path, text: str, found: str
+) -> None:
+    written(toml, text)
+
+    problem = only_problem({"PLATFORM_CONFIG": str(toml)})
+
+    assert found in problem.found or (found == "a table" and "a list" in problem.found)
+    assert str(toml) in f"{problem.origin} {problem.found}"
+
+
 def test_toml_values_have_their_own_types(toml: Path) -> None:
     written(toml, "PORT = 1\nSHUTDOWN_DELAY = 0.5\nCORS_CREDENTIALS = true\nLOG_LEVEL = 'DEBUG'\n")
 
@@ -113,6 +179,7 @@ def test_an_unknown_name_or_shape_in_toml_is_refused(toml: Path) -> None:
     error = refused({"PLATFORM_CONFIG": str(toml)})
 
     assert names(error) == ["LOG_LEVL", "PORT", "PLATFORM_CONFIG", "database"]
+    assert error.problems[3].found == "a table"
     assert "did you mean LOG_LEVEL?" in error.problems[0].fix
     assert error.problems[0].origin == f"file {toml} (PLATFORM_CONFIG)"
     assert "hunter2" not in str(error)

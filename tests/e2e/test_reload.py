@@ -70,6 +70,16 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
+def test_a_taken_port_is_reported_before_a_postgresql_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with reloading(tmp_path, PORT=str(port)) as program:
+            assert program.exit_code() == 1
+
+    assert f"127.0.0.1:{port} is already in use (PORT)" in program.output
+    assert not (tmp_path / ".dev").exists()
+
+
 def test_changed_code_is_served_on_the_same_port_from_the_same_database(
     tmp_path: Path, code: Path
 ) -> None:

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -74,6 +75,81 @@ def test_production_without_its_settings_fails_at_once_and_names_them(tmp_path: 
     assert "AUTHENTICATOR" in output
     assert "Traceback" not in output
     assert not (tmp_path / ".dev").exists(), "nothing is started that was not asked for"
+
+
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ("PORT", {}),
+        ("ADMIN_PORT", {}),
+        ("PORT", {"WORKERS": "2"}),
+        ("ADMIN_PORT + 1", {"WORKERS": "2"}),
+    ],
+)
+def test_a_taken_port_is_reported_with_its_setting_before_a_postgresql_is_started(
+    tmp_path: Path, setting: str, settings: dict[str, str]
+) -> None:
+    with taken_port() as port:
+        name, _, number = setting.partition(" + ")
+        settings = settings | {name: str(port - int(number or 0))}
+        code, output = run("serve", folder=tmp_path, **settings)
+
+    assert code == 1
+    assert f"127.0.0.1:{port} is already in use ({setting})" in output
+    assert f"set {name} to another port" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / ".dev").exists()
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port that somebody listens on; the one below it is free."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as below:
+            port = taken.getsockname()[1]
+            with suppress(OSError):
+                below.bind(("127.0.0.1", port - 1))
+                below.close()
+                yield port
+                return
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_DIRECT_URL", "VALKEY_URL"])
+def test_no_part_of_a_password_with_an_at_sign_is_printed(tmp_path: Path, name: str) -> None:
+    scheme = "valkey" if name == "VALKEY_URL" else "postgresql"
+    url = f"{scheme}://app:hun@ter2@127.0.0.1:1/0"
+
+    code, output = run("serve", folder=tmp_path, **{name: url})
+
+    assert code == 1
+    assert name in output
+    assert "@ is %40" in output
+    assert "hun" not in output
+    assert "ter2" not in output
+
+
+def test_production_with_events_in_memory_says_so_once(tmp_path: Path) -> None:
+    settings = {
+        "APP_ENV": "production",
+        "AUTHENTICATOR": "anonymous",
+        "DATABASE_URL": "postgresql://app@127.0.0.1:1/app",
+        "DATABASE_CONNECT_DEADLINE": "0.1",
+        "HTTP_ALLOWED_HOSTS": "api.example.com",
+    }
+
+    _, output = run("serve", folder=tmp_path, **settings)
+
+    (line,) = [line for line in output.splitlines() if "EVENTS_ENGINE" in line]
+    assert '"level":"WARNING"' in line
+
+
+def test_a_misspelt_setting_in_the_environment_stops_production(tmp_path: Path) -> None:
+    code, output = run("serve", folder=tmp_path, APP_ENV="production", DATABSE_URL="hunter2")
+
+    assert code == 1
+    assert "DATABSE_URL (from environment)" in output
+    assert "one letter off DATABASE_URL" in output
+    assert "hunter2" not in output
 
 
 def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:

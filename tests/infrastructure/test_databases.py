@@ -73,6 +73,16 @@ def test_a_backend_that_is_asked_for_and_fails_is_an_error(
         start_server()
 
 
+def test_a_wrong_url_of_a_given_server_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_DATABASE_BACKEND", "url")
+    monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://u:hun@ter2@127.0.0.1:1/d")
+
+    with pytest.raises(NoTestDatabase, match="TEST_DATABASE_URL") as caught:
+        start_server()
+
+    assert "ter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_a_given_server_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedPostgres(folder=None) as postgres:
         monkeypatch.delenv("TEST_DATABASE_BACKEND", raising=False)

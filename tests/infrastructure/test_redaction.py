@@ -20,6 +20,7 @@ CANARY = "c4n4ry-S3cr3t"
     [
         f"cannot reach postgresql://app:{CANARY}@db:5432/app",
         f"redis://:{CANARY}@cache and postgresql://app:p@{CANARY}@db/app",
+        f"postgresql://alice@example.com:{CANARY}@db/app",
         f"Authorization: Bearer {CANARY}",
         f"authorization: Basic {CANARY}, host: x",
         f"Cookie: theme=dark; session={CANARY}",

@@ -33,6 +33,16 @@ def test_with_the_client_nothing_is_connected_yet() -> None:
     assert [check.name for check in bus.checks] == ["events"]
 
 
+@pytest.mark.parametrize("parameter", ["colour=hunter2", "socket_timeout=hunter2", "db=hunter2"])
+def test_a_parameter_that_the_client_does_not_take_is_refused_at_once(parameter: str) -> None:
+    settings = EventsSettings(valkey_url=SecretStr(f"valkey://localhost?{parameter}"))
+
+    with pytest.raises(StartupError, match="VALKEY_URL") as caught:
+        valkey_event_bus(settings, NO_DATABASE)
+
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_the_client_is_not_loaded_unless_it_is_chosen() -> None:
     program = "import platform_api.container, sys; sys.exit('valkey' in sys.modules)"
 

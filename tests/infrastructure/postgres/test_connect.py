@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from loguru import logger
+from pydantic import SecretStr
 
 from platform_api.cli.drill.fault_proxy import FaultProxy
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.connect import connect, place, wait_for_database
+from platform_infrastructure.postgres.pool import parsed
 from tests.infrastructure.postgres.connections import settings_for
 from tests.infrastructure.postgres.faults import through
 
@@ -135,8 +137,8 @@ async def test_what_cannot_get_better_is_not_tried_again(
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://u:hunter2%zz@127.0.0.1/d",
         "postgresql://u:hunter2@127.0.0.1/d?colour=red",
+        "postgresql://u@127.0.0.1/d?password=x&hunter2",
         "postgresql://u:hunter2@127.0.0.1:99999/d",
         "postgresql://u:hunter2@127.0.0.1/d?sslmode=bogus",
     ],
@@ -147,6 +149,23 @@ async def test_a_url_that_cannot_be_right_fails_at_once_without_its_password(url
 
     told = [caught.value, caught.value.__cause__]
     assert "hunter2" not in " ".join(map(str, told))
+
+
+async def test_the_url_past_a_pooler_is_read_at_once_too(database_url: str) -> None:
+    direct = SecretStr("postgresql://u@127.0.0.1/d?password=x&hunter2")
+
+    with pytest.raises(StartupError, match="DATABASE_DIRECT_URL") as caught:
+        await wait_for_database(settings_for(database_url, direct_url=direct))
+
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hun@ter2@127.0.0.1/d", "host=127.0.0.1 user=u"])
+def test_what_is_no_clear_url_is_refused_wherever_it_comes_from(url: str) -> None:
+    with pytest.raises(StartupError, match="percent-encode special characters") as caught:
+        parsed(url)
+
+    assert "ter2" not in str(caught.value)
 
 
 async def test_the_bounds_reach_the_server(database_url: str) -> None:

@@ -36,6 +36,16 @@ def test_a_database_that_cannot_be_reached_is_told() -> None:
         pass
 
 
+def test_a_url_with_a_password_that_is_not_encoded_is_not_repeated() -> None:
+    with (
+        pytest.raises(StartupError, match="percent-encode") as caught,
+        migrated_database("postgresql://postgres:hun@ter2@127.0.0.1:1/none"),
+    ):
+        pass
+
+    assert "ter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_without_one_there_is_a_temporary_postgresql_18_with_all_migrations() -> None:
     with migrated_database(None) as connection:
         assert connection.info.server_version // 10_000 == 18

@@ -18,6 +18,7 @@ from typing import IO, Self
 
 from loguru import logger
 
+from platform_api.server.inherited import NOTHING, sockets
 from platform_api.server.signals import StopSignals
 from platform_config import ConfigurationError, ShutdownSettings, load
 from platform_config.sources import TOML, dotenv_file, environment
@@ -84,6 +85,8 @@ class Reloader:
         if not settings.development:
             raise StartupError("Reloading is for development: start `serve` without --reload.")
         if settings.database.url is None and not self._lent:
+            with sockets(NOTHING, settings.server):
+                pass  # A port that is taken is reported before a PostgreSQL is started.
             self._lent = leaving.enter_context(self._database)
 
     def _replace(self, changed: Sequence[Path], leaving: ExitStack) -> None:

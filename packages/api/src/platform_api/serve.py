@@ -166,20 +166,29 @@ def _start(settings: "Settings") -> int:
 
 
 def _supervise(settings: "Settings", activated: "socket | None") -> int:
+    from platform_api.server.workers.addresses import Addresses
     from platform_api.server.workers.supervisor import Supervisor
 
-    with _database(settings) as lent:
-        supervisor = Supervisor(
-            WORKER, settings.server, settings.shutdown, lent=lent, activated=activated
-        )
-        return int(supervisor.run())
+    with Addresses(settings.server, activated) as addresses, _database(settings) as lent:
+        return int(Supervisor(WORKER, addresses, settings.shutdown, lent=lent).run())
 
 
 def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
-    from platform_api.container import Container
+    from dataclasses import replace
 
-    with nullcontext(lent) if lent else _database(settings) as url:
-        container = Container(settings=_using(settings, url), inherited=inherited)
+    from platform_api.server.inherited import sockets
+
+    # Ports first: a taken one is reported before a PostgreSQL is started.
+    with (
+        sockets(inherited, settings.server) as (public, admin),
+        nullcontext(lent) if lent else _database(settings) as url,
+    ):
+        from platform_api.container import Container
+
+        container = Container(
+            settings=_using(settings, url),
+            inherited=replace(inherited, public=public, admin=admin),
+        )
         if not inherited.worker:
             _warn_of_unlisted(container)
         return int(container.server().run())

@@ -17,13 +17,19 @@ ORIGIN = re.compile(
 )
 
 
+SHAPE = (
+    "origins as browsers send them, with commas between: scheme://host or scheme://host:port,"
+    " lower case, no path, not the usual port of the scheme; or *"
+)
+
+
 def as_browsers_send_it(origin: str) -> str:
-    if origin != "*" and not ORIGIN.fullmatch(origin):
-        raise ValueError(
-            "origins as browsers send them, with commas between: scheme://host or"
-            " scheme://host:port, lower case, no path, not the usual port of the scheme; or *"
-        )
-    return origin
+    if origin == "*" or ORIGIN.fullmatch(origin):
+        return origin
+    bare = origin.rstrip("/")
+    raise ValueError(
+        f"{SHAPE}. Write {bare} without the slash at the end" if ORIGIN.fullmatch(bare) else SHAPE
+    )
 
 
 class CorsSettings(Section):

@@ -1,34 +1,36 @@
 """What carries events from whoever publishes to whoever listens."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from platform_config.addresses import HINT, divided
 from platform_config.problems import Violation
 from platform_config.section import Choice, Section
 
 VALKEY_SCHEMES = ("valkey", "valkeys", "redis", "rediss")
+DATABASE = re.compile(r"/?|/[0-9]{1,9}/?")
 
 
 def reachable(url: SecretStr) -> SecretStr:
     if not names_a_server(url.get_secret_value()):
         raise ValueError(
-            "valkey://user:password@host:port/0, valkeys:// for TLS, or redis:// or rediss://,"
-            " with special characters of the password %-encoded"
+            "valkey://user:password@host:port/0, valkeys:// for TLS, or redis:// or rediss://"
+            + HINT
         )
     return url
 
 
 def names_a_server(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for what is no number
-    except ValueError:  # Its message may quote the password.
+    if (parts := divided(url, VALKEY_SCHEMES)) is None:
         return False
-    database = parts.path.strip("/")
-    return parts.scheme in VALKEY_SCHEMES and bool(parts.hostname) and (database or "0").isdigit()
+    try:
+        parts.port  # noqa: B018 - raises for what is no number
+    except ValueError:
+        return False
+    return bool(parts.hostname) and bool(DATABASE.fullmatch(parts.path))
 
 
 class EventsEngine(Choice):

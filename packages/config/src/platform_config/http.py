@@ -3,9 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from platform_config.section import Section, Timeout, listed
+from platform_config.section import Count, Section, Timeout, listed
 
 # A name with a scheme, a port or a path would match no Host header: every request would be refused.
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,}|\*")
@@ -24,14 +24,14 @@ class HttpSettings(Section):
 
     prefix = "HTTP_"
 
-    max_body_bytes: PositiveInt = Field(1_048_576, description="Largest request body in bytes.")
+    max_body_bytes: Count = Field(1_048_576, description="Largest request body in bytes.")
     body_timeout: Timeout = Field(30, description="Seconds for a whole request body to arrive.")
-    max_bodies: PositiveInt = Field(
+    max_bodies: Count = Field(
         200,
         description="Request bodies that may be on their way at a time, in each process; each may"
         " take HTTP_MAX_BODY_BYTES of memory. One more, and the oldest is refused with a 503.",
     )
-    max_bodies_per_client: PositiveInt = Field(
+    max_bodies_per_client: Count = Field(
         50, description="The same for each client address; here the oldest is refused with a 429."
     )
     request_timeout: Timeout = Field(
@@ -53,9 +53,12 @@ class HttpSettings(Section):
     )
     # Nothing longer could come true: TCP_USER_TIMEOUT ends the connection then.
     send_timeout: float = Field(
-        10, gt=0, le=30, description="Seconds after which a client that takes no byte is cut off."
+        10,
+        ge=0.001,
+        le=30,
+        description="Seconds after which a client that takes no byte is cut off.",
     )
-    max_in_flight: PositiveInt = Field(
+    max_in_flight: Count = Field(
         100, description="Requests worked on at a time, in each process; more get a 503 at once."
     )
     allowed_hosts: Annotated[

@@ -18,7 +18,7 @@ from platform_config.sources import (
     toml_file,
     value_files,
 )
-from platform_config.spelling import surely
+from platform_config.spelling import NAMES_OF_OTHERS, is_one_letter_off, surely
 from platform_config.variables import quoted, variables
 
 DEFAULT = "default"
@@ -44,7 +44,14 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".
     settings, wrong = parse(source.values)
     problems = [*source.problems, *wrong]
     problems += _broken_rules(settings, source.values, problems)
-    warnings = tuple(_warnings(environ))
+    misspelt = _misspelt(environ)
+    slips = {} if settings.development else _slips(misspelt)
+    problems += [_slip(name, meant) for name, meant in slips.items()]
+    warnings = tuple(
+        f"{name} in the environment is not a setting; did you mean {meant}?"
+        for name, meant in misspelt.items()
+        if name not in slips
+    )
     if problems:
         raise ConfigurationError(problems, warnings)
     origins = {name: _origin(name, source.values) for name in variables()}
@@ -111,8 +118,25 @@ def _origin(name: str, values: Mapping[str, Found]) -> str:
     return values[name].origin if name in values else DEFAULT
 
 
-def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
+def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the names in the environment that are hardly meant, each with the setting meant."""
     known = [*_names(), TOML]
-    for name in sorted(environ):
-        if name not in known and (meant := surely(name, known)):
-            yield f"{name} in the environment is not a setting; did you mean {meant}?"
+    return {
+        name: meant
+        for name in sorted(environ.keys() - {*known, *NAMES_OF_OTHERS})
+        if (meant := surely(name, known))
+    }
+
+
+def _slips(misspelt: Mapping[str, str]) -> dict[str, str]:
+    return {name: meant for name, meant in misspelt.items() if is_one_letter_off(name, meant)}
+
+
+def _slip(name: str, meant: str) -> Problem:
+    return Problem(
+        name=name,
+        origin="environment",
+        found=f"an unknown name, one letter off {meant}",
+        expected="a name that .env.example lists",
+        fix=f"rename it to {meant}, or remove it",
+    )

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from platform_config.problems import Problem
+from platform_config.section import Choice
 from platform_config.settings import Settings
 from platform_config.sources import Found
 from platform_config.variables import Variable, shown, variables
@@ -52,8 +53,16 @@ def _problems(details: list[ErrorDetails], values: Mapping[str, Found]) -> Itera
             origin=found.origin,
             found=shown(variable, found.text),
             expected=_expected(variable, error),
-            fix=f"give {variable.name} such a value, e.g. {variable.name}={variable.example}",
+            fix=_fix(variable, found.text),
         )
+
+
+def _fix(variable: Variable, wrong: str) -> str:
+    name, kind = variable.name, variable.field.annotation
+    meant = kind.meant(wrong) if isinstance(kind, type) and issubclass(kind, Choice) else None
+    if meant:
+        return f"did you mean {meant}? Give {name} such a value, e.g. {name}={meant}"
+    return f"give {name} such a value, e.g. {name}={variable.example}"
 
 
 def _expected(variable: Variable, error: ErrorDetails) -> str:

@@ -1,11 +1,13 @@
 """What every section of the settings is made of: its base class and the types of its fields."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from platform_config.from_text import FromText
 from platform_config.problems import Violation
 
 REQUIRED_IN_PRODUCTION: Final = "required in production"
@@ -14,9 +16,14 @@ REQUIRED_IN_PRODUCTION: Final = "required in production"
 An `Annotated` string means nothing to pydantic, which keeps it in the field's metadata.
 """
 
+YEAR_SECONDS = 31_536_000
+COUNT_MAX = 1_000_000_000
+
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=COUNT_MAX)]
+Seconds = Annotated[float, Field(ge=0, le=YEAR_SECONDS)]
+# Below a millisecond a bound would round to 0, which means "none" to PostgreSQL and to sockets.
+Timeout = Annotated[float, Field(ge=0.001, le=YEAR_SECONDS)]
 
 
 def listed(value: object) -> object:
@@ -30,6 +37,15 @@ class Choice(StrEnum):
     """One of a few words, in upper or lower case."""
 
     @classmethod
+    def meant(cls, wrong: str) -> Self | None:
+        """Return the member that begins with `wrong` or looks like it."""
+        words = {member.value.casefold(): member for member in cls}
+        word = wrong.casefold()
+        begun = [other for other in words if other.startswith(word)]
+        found = begun if len(begun) == 1 else get_close_matches(word, words, n=1)
+        return words[found[0]] if found else None
+
+    @classmethod
     def _missing_(cls, value: object) -> Self | None:
         word = str(value).casefold()
         return next((member for member in cls if member.value.casefold() == word), None)
@@ -39,8 +55,16 @@ class Environment(Choice):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
+    @classmethod
+    def meant(cls, wrong: str) -> Self | None:
+        """Know the usual names of environments too: all that serve other machines are production."""
+        word = wrong.casefold()
+        if word in ("live", "prd", "staging", "stage", "preview", "preprod", "qa", "uat"):
+            return cls("production")
+        return cls("development") if word in ("local", "test", "ci") else super().meant(wrong)
 
-class Section(BaseModel):
+
+class Section(FromText):
     """One concern's settings. `prefix` and a field's name in upper case make the variable's name.
 
     The docstring of a section and the descriptions of its fields are what `.env.example` says.
@@ -48,7 +72,11 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
     prefix: ClassVar[str]

@@ -63,10 +63,19 @@ class Settings(BaseModel):
 
     def warnings(self) -> Iterator[str]:
         """Yield what is allowed and yet should be looked at."""
-        if not self.development and "*" in self.http.allowed_hosts:
+        if self.development:
+            return
+        if "*" in self.http.allowed_hosts:
             yield (
                 "HTTP_ALLOWED_HOSTS=* answers to every name in a Host header; name your own,"
                 " e.g. HTTP_ALLOWED_HOSTS=api.example.com"
+            )
+        chosen = self.events.events_engine
+        if chosen is EventsEngine.AUTO and self.events_engine is EventsEngine.MEMORY:
+            yield (
+                "EVENTS_ENGINE=auto keeps events in the memory of this process, as WORKERS=1:"
+                " servers on other machines do not get them; set EVENTS_ENGINE=postgres or"
+                " valkey if there are any, else EVENTS_ENGINE=memory"
             )
 
     def _period_violations(self) -> Iterator[Violation]:

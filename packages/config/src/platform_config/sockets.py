@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from platform_config.problems import Violation
-from platform_config.section import Seconds, Section, Timeout
+from platform_config.section import Count, Seconds, Section, Timeout
 
 
 class SocketsSettings(Section):
@@ -13,10 +13,10 @@ class SocketsSettings(Section):
 
     prefix = "SOCKETS_"
 
-    max: PositiveInt = Field(10_000, description="WebSockets at most.")
-    max_per_user: PositiveInt = Field(50, description="WebSockets of one user at most.")
-    max_topics: PositiveInt = Field(200, description="Topics that one WebSocket may hear.")
-    messages_per_second: PositiveInt = Field(
+    max: Count = Field(10_000, description="WebSockets at most.")
+    max_per_user: Count = Field(50, description="WebSockets of one user at most.")
+    max_topics: Count = Field(200, description="Topics that one WebSocket may hear.")
+    messages_per_second: Count = Field(
         50, description="Messages a second that one WebSocket may send; twice as many in a burst."
     )
     max_message_bytes: int = Field(

@@ -1,7 +1,6 @@
 """The variables that settings are read from: one for each field of each section."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +14,7 @@ from platform_config.settings import Settings
 
 HIDDEN = "***"
 SECRETS = (Secret, SecretBytes, SecretStr)
-
-# Everything up to the last @: a password that is not %-encoded may hold an @ itself.
-CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
+LONGEST_QUOTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +101,14 @@ def shown(variable: Variable, text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    return json.dumps(masked(text), ensure_ascii=False)
+    """Return the text in quotes, cut where it is long, what cannot be seen in it as `\\u200b`."""
+    clear = masked(text)
+    cut = clear if len(clear) <= LONGEST_QUOTED else f"{clear[:LONGEST_QUOTED]}…"
+    return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
 def masked(text: str) -> str:
-    """Hide who signs in with which password to a URL."""
-    return CREDENTIALS.sub(f"{HIDDEN}@", text)
+    """Hide user and password of a URL: all up to the last @, as a password may hold one too."""
+    scheme, mark, rest = text.partition("://")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}{mark}{HIDDEN}@{place}" if at else text

@@ -18,7 +18,7 @@ _CREDENTIAL = (
 _HEADER = r"(?:authorization|cookies?)"
 
 _SECRET_NAME = re.compile(rf"(?:{_CREDENTIAL}|{_HEADER})$", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r'(://[^\s:/?#@"]*:)([^\s"<>]*)')
+_URL_PASSWORD = re.compile(r'(://[^\s:/?#"]*:)([^\s"<>]*)')
 _BEARER = re.compile(r"(bearer[ \t]+)[\w.~+/=-]{8,}", re.IGNORECASE)
 
 

@@ -12,10 +12,10 @@ KEEP_ALIVE_INTERVAL_SECONDS = 10
 USER_TIMEOUT_MILLISECONDS = 30_000
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def bind(host: str, port: int, *, setting: str = "PORT", shared: bool = False) -> socket.socket:
     """Return a socket that owns the port but does not listen. Port 0 takes any free one.
 
-    With `shared`, other sockets of this user that are shared as well may own the same port
+    `setting` says where the port comes from: PORT, ADMIN_PORT or ADMIN_PORT + 1. With `shared`, other sockets of this user that are shared as well may own the same port
     (SO_REUSEPORT). Raises `StartupError` when the address cannot be had.
     """
     try:
@@ -24,7 +24,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         )[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise StartupError(refusal(f"{host}:{port}", error)) from error
+        raise StartupError(refusal(f"{host}:{port}", error, setting)) from error
     try:
         _set_exclusion(bound)
         if shared:
@@ -33,7 +33,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise StartupError(refusal(f"{host}:{port}", error)) from error
+        raise StartupError(refusal(f"{host}:{port}", error, setting)) from error
     return bound
 
 
@@ -43,14 +43,19 @@ def address_of(bound: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def refusal(address: str, error: OSError) -> str:
-    """Return a sentence for the admin."""
+def refusal(address: str, error: OSError, setting: str) -> str:
+    """Return a sentence for the admin about an address from `setting`."""
+    name = setting.partition(" ")[0]
     if error.errno == errno.EADDRINUSE:
-        return f"{address} is already in use: stop the program that has it or choose another port."
+        return (
+            f"{address} is already in use ({setting}): stop the program that has it, or set {name}"
+            " to another port."
+        )
     if error.errno == errno.EACCES:
-        return f"{address} may not be used by this user: choose a port above 1023."
+        return f"{address} may not be used by this user ({setting}): set {name} above 1023."
     reason = error.strerror or os.strerror(error.errno or 0)
-    return f"{address} cannot be listened on: {reason}."
+    host = name.replace("PORT", "HOST")
+    return f"{address} cannot be listened on ({host}, {setting}): {reason}."
 
 
 def _set_exclusion(bound: socket.socket) -> None:

@@ -1,10 +1,13 @@
 """What a server has from the process that started it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from socket import socket
 
+from platform_api.server.binding import bind
 from platform_api.server.signals import end_at_once
+from platform_config import ServerSettings
 
 LatePublic = Callable[[], Awaitable[socket]]
 
@@ -48,3 +51,19 @@ class Inherited:
 
 
 NOTHING = Inherited()
+
+
+@contextmanager
+def sockets(inherited: Inherited, settings: ServerSettings) -> Iterator[tuple[LatePublic, socket]]:
+    """Yield the public and the admin socket; those that were not inherited are bound here.
+
+    They are closed at the end. Raises `StartupError` when a port cannot be had.
+    """
+    with ExitStack() as bound:
+        public = inherited.public or early(
+            bound.enter_context(bind(settings.host, settings.port, setting="PORT"))
+        )
+        admin = inherited.admin or bind(
+            settings.admin_host, settings.admin_port, setting="ADMIN_PORT"
+        )
+        yield public, bound.enter_context(admin)

@@ -18,7 +18,10 @@ LATE_SECONDS = 0.1
 
 
 class Listener:
-    """Serves `app` on `bound`. `drain_timeout` is in seconds; `shed` is for the adapter."""
+    """Serves `app` on `bound`. `drain_timeout` is in seconds; `shed` is for the adapter.
+
+    `setting` names what an admin sets to have another port.
+    """
 
     def __init__(
         self,
@@ -28,12 +31,14 @@ class Listener:
         drain_timeout: float,
         limits: Limits,
         shed: Shed = nothing_shed,
+        setting: str = "PORT",
     ) -> None:
         self._app = app
         self._bound = bound
         self._drain_timeout = drain_timeout
         self._limits = limits
         self._shed = shed
+        self._setting = setting
         self._stop = asyncio.Event()
         self.address = address_of(bound)
 
@@ -63,7 +68,7 @@ class Listener:
                 shed=self._shed,
             )
         except OSError as error:
-            raise StartupError(refusal(self.address, error)) from error
+            raise StartupError(refusal(self.address, error, self._setting)) from error
         finally:
             self._twin.close()
 

@@ -4,18 +4,17 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from socket import socket
 from typing import TypeVar
 
 from loguru import logger
 from starlette.types import ASGIApp
 
-from platform_api.server.binding import bind
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.hangup import on_hangup
 from platform_api.server.hardening.limits import Limits, Shed, nothing_shed
-from platform_api.server.inherited import NOTHING, Inherited, LatePublic, early
+from platform_api.server.inherited import NOTHING, Inherited, LatePublic, sockets
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_api.server.listener import CLOSING_SECONDS, Listener
 from platform_api.server.loop import LoopFactory, new_loop, run
@@ -65,16 +64,9 @@ class Server:
 
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
-        settings, inherited = self._settings, self._inherited
         try:
-            with ExitStack() as bound:
-                # Ports first: a taken one is told before any resource opens.
-                public = inherited.public or early(
-                    bound.enter_context(bind(settings.host, settings.port))
-                )
-                admin = bound.enter_context(
-                    inherited.admin or bind(settings.admin_host, settings.admin_port)
-                )
+            # Ports first: a taken one is reported before any resource opens.
+            with sockets(self._inherited, self._settings) as (public, admin):
                 return self._run(public, admin, loop_factory)
         except StartupError as error:
             logger.error("The server cannot start. {}", error)
@@ -103,8 +95,8 @@ class Server:
                 logger.info("Stopped before the server was ready.")
                 return ExitCode.CLEAN
             await self._serve(
-                self._listener(self._public, public, self._shed),
-                self._listener(self._admin, admin, nothing_shed),
+                self._listener(self._public, public, self._shed, "PORT"),
+                self._listener(self._admin, admin, nothing_shed, "ADMIN_PORT"),
                 stop,
             )
         self._lifecycle.phase = Phase.STOPPED
@@ -118,11 +110,16 @@ class Server:
         if self._inherited.worker is None:  # Else it is for the parent.
             logger.warning("SIGHUP replaces workers, and this is one process: restart it instead.")
 
-    def _listener(self, app: ASGIApp, bound: socket, shed: Shed) -> Listener:
+    def _listener(self, app: ASGIApp, bound: socket, shed: Shed, setting: str) -> Listener:
         shutdown = self._shutdown
         longest = max(shutdown.requests_timeout, shutdown.sockets_timeout)
         return Listener(
-            app, bound, drain_timeout=longest + CLOSING_SECONDS, limits=self._limits, shed=shed
+            app,
+            bound,
+            drain_timeout=longest + CLOSING_SECONDS,
+            limits=self._limits,
+            shed=shed,
+            setting=setting,
         )
 
     async def _serve(self, public: Listener, admin: Listener, stop: Stop) -> None:

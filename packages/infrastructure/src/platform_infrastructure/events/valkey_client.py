@@ -14,6 +14,7 @@ from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 
 from platform_domain.errors import Unavailable
+from platform_domain.startup import StartupError
 
 TIMEOUT_SECONDS = 1.0
 MAX_CONNECTIONS = 10
@@ -30,13 +31,21 @@ class ValkeyClient:
     """
 
     def __init__(self, url: str) -> None:
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            timeout=None,
-            socket_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-        )
+        """Raises `StartupError` for a URL with parameters that the client does not take."""
+        try:
+            self._pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=MAX_CONNECTIONS,
+                timeout=None,
+                socket_timeout=None,
+                retry=Retry(NoBackoff(), 0),
+            )
+            self._pool.connection_class(**self._pool.connection_kwargs)  # Checks their names.
+        except (TypeError, ValueError, exceptions.ValkeyError):
+            raise StartupError(
+                "VALKEY_URL cannot be read by Valkey's client: look for a misspelt or wrong"
+                " parameter behind the question mark."
+            ) from None
         self._client = Valkey(connection_pool=self._pool)
 
     @property

@@ -14,7 +14,12 @@ from tenacity import (
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.pool import connection_parameters, database_url, parsed
+from platform_infrastructure.postgres.pool import (
+    connection_parameters,
+    database_url,
+    direct_url,
+    parsed,
+)
 
 # PostgreSQL gives no SQLSTATE to the client when a connection is refused, only the text of its
 # message, which `lc_messages` may translate: an unknown text is worth another attempt.
@@ -36,8 +41,9 @@ async def wait_for_database(settings: DatabaseSettings) -> None:
     """Return once a connection succeeds; raise `StartupError` after the deadline.
 
     Logs one line an attempt with the cause. What cannot get better (a wrong password, a missing
-    database) is not tried again.
+    database, a URL that PostgreSQL's client cannot read) is not tried again.
     """
+    parsed(direct_url(settings))
     attempts = AsyncRetrying(
         stop=stop_before_delay(settings.connect_deadline),
         wait=wait_random_exponential(multiplier=0.2, max=5),

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from platform_config import DatabaseSettings
+from platform_config.database import SHAPE, names_a_server
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.bounded import bounded, break_off
 from platform_infrastructure.postgres.breaker import Breaker
@@ -139,14 +140,18 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def parsed(url: str) -> dict[str, Any]:
-    """Return the parameters in `url`. Raises `StartupError` where libpq cannot read it."""
+    """Return libpq's parameters in `url`. Raises `StartupError`, which repeats no part of it.
+
+    Every connection is made from these: libpq's own errors would name parts of a wrong URL.
+    """
+    if not names_a_server(url):
+        raise StartupError(f"The URL of a database must be {SHAPE}.")
     try:
         return dict(conninfo_to_dict(url))
     except ProgrammingError:
-        # Without its cause, whose text repeats parts of the URL, the password among them.
         raise StartupError(
-            "DATABASE_URL cannot be read by PostgreSQL's client: look for a % that begins no"
-            " %-encoded character, and for a misspelt parameter behind the question mark."
+            "A URL of PostgreSQL (DATABASE_URL, DATABASE_DIRECT_URL) cannot be read by its client:"
+            " look for a misspelt parameter behind the question mark."
         ) from None
 
 

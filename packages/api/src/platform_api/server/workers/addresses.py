@@ -18,7 +18,10 @@ SPREADS = sys.platform == "linux"
 
 
 class Addresses:
-    """The public address and each worker's own for admins; held until the end of a `with` block."""
+    """The public address and each worker's own for admins; held until the end of a `with` block.
+
+    `activated` is a socket to serve in place of HOST and PORT.
+    """
 
     def __init__(self, settings: ServerSettings, activated: socket.socket | None) -> None:
         self._settings = settings
@@ -39,6 +42,15 @@ class Addresses:
         self._held.close()
 
     @property
+    def workers(self) -> int:
+        return self._settings.workers
+
+    @property
+    def public_stays(self) -> bool:
+        """Whether the process that opened the public socket keeps it after our end."""
+        return self._activated is not None
+
+    @property
     def public_address(self) -> str:
         return address_of(self._public)
 
@@ -54,12 +66,12 @@ class Addresses:
 
     @property
     def _shares_one(self) -> bool:
-        return self._activated is not None or not SPREADS
+        return self.public_stays or not SPREADS
 
     def _bound(self) -> socket.socket:
         """Bind without sharing first: a stranger's shared socket would take half of our clients."""
         settings = self._settings
-        alone = bind(settings.host, settings.port)
+        alone = bind(settings.host, settings.port, setting="PORT")
         if self._shares_one:
             return alone
         with alone:
@@ -68,11 +80,12 @@ class Addresses:
 
     def _bound_admin(self, number: int) -> socket.socket:
         first = self._settings.admin_port
-        return bind(self._settings.admin_host, first + number if first else 0)
+        setting = f"ADMIN_PORT + {number}" if number else "ADMIN_PORT"
+        return bind(self._settings.admin_host, first + number if first else 0, setting=setting)
 
 
 def _copy(public: socket.socket) -> socket.socket:
     try:
         return public.dup()
     except OSError as error:
-        raise StartupError(refusal(address_of(public), error)) from error
+        raise StartupError(refusal(address_of(public), error, "PORT")) from error

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from socket import socket
 
 from loguru import logger
 
@@ -16,34 +15,32 @@ from platform_api.server.workers.addresses import Addresses
 from platform_api.server.workers.crew import Crew
 from platform_api.server.workers.slot import Slot
 from platform_api.server.workers.spare import Spare
-from platform_config import ServerSettings, ShutdownSettings
+from platform_config import ShutdownSettings
 from platform_domain.startup import StartupError
 
 
 class Supervisor:
-    """Keeps `settings.workers` workers alive, replaces them on SIGHUP, stops them on SIGTERM.
+    """Keeps a worker on each of `addresses` alive, replaces them on SIGHUP, stops them on SIGTERM.
 
     `command` starts a worker, which reads the settings anew; ports, the number of workers and the
     time for a stop stay. `lent` is the URL of a database for the case that they name none.
-    `activated` is a socket to serve in the place of HOST and PORT.
+    `addresses` are entered by the caller.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        settings: ServerSettings,
+        addresses: Addresses,
         shutdown: ShutdownSettings,
         *,
         lent: str = "",
-        activated: socket | None = None,
     ) -> None:
-        self._workers = settings.workers
-        self._addresses = Addresses(settings, activated)
+        self._addresses = addresses
         self._spare = Spare(command)
         self._crew = Crew(
             self._spare,
             lent=lent,
-            public_stays=activated is not None,
+            public_stays=addresses.public_stays,
             stop_timeout=shutdown.worker_timeout,
         )
         self._watchdog = Watchdog(shutdown.parent_watchdog)
@@ -56,7 +53,7 @@ class Supervisor:
         if sys.platform == "win32":
             raise StartupError("More than one worker is not supported on Windows: set WORKERS=1.")
         runner = asyncio.Runner()
-        with self._addresses, self._watchdog:
+        with self._watchdog:
             stop = Stop(runner.get_loop(), self._watchdog)
             with StopSignals(stop.ask, self._insist), runner:
                 return runner.run(self._live(stop))
@@ -73,7 +70,9 @@ class Supervisor:
         return code if working.cancelled() else _failed(working)
 
     async def _work(self, reload: asyncio.Event) -> None:
-        slots = [Slot(number, self._crew, self._addresses) for number in range(self._workers)]
+        slots = [
+            Slot(number, self._crew, self._addresses) for number in range(self._addresses.workers)
+        ]
         await _open(slots)
         logger.info("{} workers serve http://{}", len(slots), self._addresses.public_address)
         async with asyncio.TaskGroup() as group:

@@ -12,6 +12,7 @@ from platform_domain.startup import StartupError
 from platform_infrastructure.postgres import migrations
 from platform_infrastructure.postgres.connect import cause
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
+from platform_infrastructure.postgres.pool import parsed
 
 OLDEST = 160000
 CONNECT_SECONDS = 5
@@ -39,7 +40,8 @@ def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
 def connected(url: str) -> Iterator[Connection[Any]]:
     """Connect. Raises `StartupError` where that fails or PostgreSQL is too old."""
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        parameters = parsed(url) | {"connect_timeout": CONNECT_SECONDS}
+        connection = psycopg.connect(**parameters, autocommit=True)
     except psycopg.Error as error:
         raise StartupError(f"The database to verify against: {cause(error)}.") from error
     with connection:
