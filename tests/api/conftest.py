@@ -28,6 +28,7 @@ from platform_api.realtime.topic import Topic, Topics
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_config import CorsSettings, HttpSettings, Settings
 from platform_domain.events import Events
+from platform_domain.health import HealthCheck
 from platform_domain.idempotency import IdempotencyKeys
 from platform_domain.identity import Authenticator
 from platform_infrastructure.events.memory import MemoryEventBus
@@ -76,6 +77,7 @@ class World:
     keys: IdempotencyKeys = field(default_factory=InMemoryIdempotencyKeys)
     lifecycle: Lifecycle = field(default_factory=lambda: lifecycle_in(Phase.READY))
     database: SettableHealth = field(default_factory=lambda: SettableHealth("database"))
+    others: Sequence[HealthCheck] = ()
     trial: Trial = field(default_factory=Trial)
     authenticator: Authenticator = field(default_factory=DevelopmentAuthenticator)
     sockets: Sockets = field(default_factory=Sockets)
@@ -113,7 +115,7 @@ class World:
 
     @property
     def readings(self) -> Readings:
-        return Readings(self.lifecycle, [self.database])
+        return Readings(self.lifecycle, [self.database, *self.others])
 
     def app(self) -> ASGIApp:
         features = self.features

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.api.shapes import assert_error
@@ -20,6 +22,7 @@ from tests.e2e.serve import listening, run, started
 from tests.processes import Program
 
 ORIGIN = "https://app.example.com"
+KILL_ALL_OF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
 def client(program: Program, **headers: str) -> httpx2.Client:
@@ -445,6 +448,66 @@ def test_the_admin_port_tells_what_the_public_does_not(tmp_path: Path, database_
 
     assert report["status"] == "up"
     assert "database" in [dependency["name"] for dependency in report["dependencies"]]
+
+
+def test_the_admin_port_withstands_dns_rebinding(tmp_path: Path, database_url: str) -> None:
+    with listening(tmp_path, DATABASE_URL=database_url) as program:
+        address = f"http://127.0.0.1:{program.admin_port}/health"
+        rebound = httpx2.get(address, headers={"host": "evil.example.com"})
+        ours = httpx2.get(address, headers={"host": "localhost"})
+
+    assert_error(rebound, 400, "host_not_allowed")
+    assert ours.status_code == 200
+    for answer in (rebound, ours):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere 127.0.0.2 is no address.")
+def test_on_all_interfaces_the_admin_port_answers_to_addresses(
+    tmp_path: Path, database_url: str
+) -> None:
+    production = {"APP_ENV": "production", "AUTHENTICATOR": "anonymous", "LOG_FORMAT": "pretty"}
+    with listening(
+        tmp_path, DATABASE_URL=database_url, ADMIN_HOST="0.0.0.0", **production
+    ) as program:
+        probe = httpx2.get(f"http://127.0.0.2:{program.admin_port}/health/ready")
+        named = httpx2.get(
+            f"http://127.0.0.2:{program.admin_port}/health", headers={"host": "evil.example.com"}
+        )
+
+    assert probe.status_code == 200
+    assert_error(named, 400, "host_not_allowed")
+
+
+def test_a_database_that_is_lost_fails_health_without_naming_the_role(
+    tmp_path: Path, fresh_database_url: str, database_server: str
+) -> None:
+    role, renamed = f"app_{os.getpid()}", f"gone_{os.getpid()}"
+    database = conninfo_to_dict(fresh_database_url)["dbname"]
+    with psycopg.connect(database_server, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD 'app'".encode())
+        try:
+            place = fresh_database_url.partition("@")[2]
+            url = f"postgresql://{role}:app@{place}"
+            with listening(tmp_path, DATABASE_URL=url, DATABASE_HEALTH_INTERVAL="0.1") as program:
+                address = f"http://127.0.0.1:{program.admin_port}/health"
+                before = httpx2.get(address)
+                admin.execute(f"ALTER ROLE {role} RENAME TO {renamed}".encode())
+                admin.execute(KILL_ALL_OF, [database])
+                line = program.wait_for("PostgreSQL does not work")
+                answer = httpx2.get(address)
+        finally:
+            admin.execute(KILL_ALL_OF, [database])
+            for name in (role, renamed):
+                admin.execute(f"DROP ROLE IF EXISTS {name}".encode())
+
+    assert before.status_code == 200
+    details = assert_error(answer, 503, "unhealthy")
+    assert (details["phase"], details["status"]) == ("ready", "down")
+    assert "database" in [each["name"] for each in details["dependencies"]]
+    assert role not in answer.text
+    assert role in line.string
 
 
 def test_the_log_level_is_what_was_set_and_a_misspelt_name_is_warned_of(

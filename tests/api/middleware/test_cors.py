@@ -45,6 +45,18 @@ async def test_a_foreign_origin_may_not_read_answers(
     assert "access-control-allow-origin" not in response.headers
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_of_two_origins_none_may_read_the_answer(
+    client: httpx2.AsyncClient, method: str
+) -> None:
+    headers = [*preflight(ALLOWED_ORIGIN).items(), ("origin", FOREIGN_ORIGIN)]
+
+    response = await client.request(method, "/api/v1/projects", headers=headers)
+
+    assert_error(response, 400, "header_repeated")
+    assert "access-control-allow-origin" not in response.headers
+
+
 async def test_a_preflight_of_an_allowed_origin_is_granted(client: httpx2.AsyncClient) -> None:
     response = await client.options("/api/v1/projects", headers=preflight(ALLOWED_ORIGIN))
 

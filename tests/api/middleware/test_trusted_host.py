@@ -25,9 +25,35 @@ async def test_a_name_of_ours_is_answered_whatever_the_port(world: World, host: 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "api.example.com.evil.org", "", "[::2]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example.com",
+        "api.example.com.evil.org",
+        "",
+        "[::2]",
+        "[::1].evil.org",
+        "::1",
+        "10.0.0.7",
+    ],
+)
 async def test_a_foreign_name_is_refused(world: World, host: str) -> None:
-    assert_error(await asked(world, "api.example.com", host=host), 400, "host_not_allowed")
+    response = await asked(world, "api.example.com", "::1", host=host)
+
+    assert_error(response, 400, "host_not_allowed")
+
+
+async def test_a_name_in_the_settings_may_be_in_upper_case(world: World) -> None:
+    assert (await asked(world, "API.Example.com", host="api.example.com")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("ours", "host"), [("0:0:0:0:0:0:0:1", "[::1]"), ("fd00::A", "[FD00:0:0::a]:8000")]
+)
+async def test_an_address_is_the_same_however_it_is_written(
+    world: World, ours: str, host: str
+) -> None:
+    assert (await asked(world, ours, host=host)).status_code == 200
 
 
 async def test_by_default_every_name_is_answered(world: World) -> None:

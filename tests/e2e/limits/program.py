@@ -100,7 +100,7 @@ def main() -> None:
     world.trial.given = Ways(options.work).operations()
     server = Server(
         public=world.app(),
-        admin=create_admin_app(world.readings),
+        admin=create_admin_app(world.settings, world.readings),
         settings=ServerSettings(port=0, admin_port=0),
         shutdown=ShutdownSettings(),
         limits=Limits.of(world.settings.http, world.settings.sockets),

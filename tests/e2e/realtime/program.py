@@ -184,7 +184,7 @@ def main() -> None:
 
     server = Server(
         public=world.app(),
-        admin=create_admin_app(world.readings),
+        admin=create_admin_app(world.settings, world.readings),
         settings=ServerSettings(port=0, admin_port=0),
         shutdown=ShutdownSettings(requests_timeout=options.requests_timeout),
         limits=Limits.of(world.settings.http, world.settings.sockets),

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests import processes
 from tests.api.conftest import ALLOWED_ORIGIN
 from tests.api.shapes import assert_error
+from tests.e2e.hardening import client as raw_client
 from tests.processes import Program
 
 pytestmark = pytest.mark.anyio
@@ -264,6 +265,33 @@ async def test_a_page_of_the_servers_own_address_may_connect(shared: Program) ->
     own = f"https://127.0.0.1:{shared.port}"
     async with connected(shared, additional_headers={"origin": own}) as ws:
         assert await say(ws, type="ping") == {"type": "pong"}
+
+
+async def test_a_page_behind_a_proxy_that_rewrites_the_host_finds_out_why(shared: Program) -> None:
+    """Its browser sends Origin with the upgrade, but only Referer with a GET to its own address."""
+    page = "https://app.example.org"
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(url(shared), additional_headers={"origin": page})
+    async with httpx2.AsyncClient() as client:
+        address = url(shared).replace("ws:", "http:")
+        answer = await client.get(address, headers={"referer": f"{page}/projects"})
+
+    assert caught.value.response.status_code == 403
+    assert_error(answer, 403, "origin_forbidden")
+    assert "CORS_ORIGINS" in answer.json()["error"]
+    assert answer.json() == json.loads(caught.value.response.body or b"")
+
+
+@pytest.mark.parametrize("header", ["Origin", "X-User-Id", "Authorization", "Cookie", "Host"])
+async def test_a_repeated_header_of_trust_opens_no_socket(shared: Program, header: str) -> None:
+    values = {"Origin": (ALLOWED_ORIGIN, "https://evil.example.com")}.get(header, ("a", "b"))
+    with raw_client.connected(shared.port) as peer:
+        answer = peer.upgrade("/api/v1/ws?user=alice", *(f"{header}: {each}" for each in values))
+
+    assert answer.status == 400
+    if header != "Host":  # That one is refused by the parser, whose answers have no body.
+        assert answer.json["details"] == {"header": header.lower()}
+    await nothing_left(shared)
 
 
 async def test_a_get_that_would_have_been_let_in_is_told_to_upgrade(shared: Program) -> None:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from loguru import logger
 
 from platform_domain.health import Status
 from platform_infrastructure.events.link import Link
@@ -45,11 +46,20 @@ async def test_a_lost_connection_is_opened_again() -> None:
     assert connections.seen == [False]
 
 
-async def test_what_was_lost_says_why_in_one_line() -> None:
-    connections = Connections(Lost("gone\nand a long story"))
+async def test_the_report_names_the_kind_of_failure_and_the_log_has_its_text() -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message} {extra}", level="WARNING")
+    connections = Connections(Lost('role "app" does not exist\nand a long story'))
     running = asyncio.create_task(connections.link.run(asyncio.Event()))
 
-    await until(lambda: connections.link.health().problem == "gone (Lost)")
+    await until(lambda: connections.link.health().problem not in (None, "not connected yet"))
+
+    logger.remove(sink)
+    problem = connections.link.health().problem
+    assert problem == "the server rejects our credentials or settings (Lost)"
+    assert len(lines) == 1
+    assert 'role "app" does not exist' in lines[0]
+    assert "long story" not in lines[0]
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -3,6 +3,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from loguru import logger
 
 from platform_domain.health import Status
 from platform_infrastructure.postgres.breaker import Breaker
@@ -101,6 +102,43 @@ async def test_a_server_that_cannot_be_reached_is_down(pool: Pool) -> None:
     await health.probe()
 
     assert health.health().status is Status.DOWN
+
+
+async def test_the_report_names_no_role_and_the_log_has_the_whole_reason(
+    pool: Pool, fresh_database_url: str
+) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message} {extra}", level="ERROR")
+    role = "role_that_is_not_there"
+    url = f"postgresql://{role}:a-secret@{fresh_database_url.partition('@')[2]}"
+    health = DatabaseHealth(settings_for(url), pool, Breaker())
+
+    await health.probe()
+    await health.probe()
+
+    logger.remove(sink)
+    problem = health.health().problem
+    assert problem == "the server rejects our credentials or settings (OperationalError)"
+    assert len(lines) == 1
+    assert role in lines[0]
+    assert "a-secret" not in lines[0]
+
+
+async def test_another_reason_to_be_down_is_logged_too(fresh_database_url: str) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message} {extra}", level="ERROR")
+    async with far(fresh_database_url, health_interval=60) as there:
+        there.proxy.refuse()
+        await there.health.probe()
+        since = there.health.health().since
+        await there.proxy.restore()
+        there.proxy.blackhole()
+        await there.health.probe()
+        await there.health.probe()
+        logger.remove(sink)
+
+        assert there.health.health().since == since
+    assert ["refused" in line for line in lines] == [True, False]
 
 
 async def test_a_schema_behind_the_code_is_down_until_it_is_migrated(

@@ -20,6 +20,7 @@ from platform_api.middleware.deadline import Deadline
 from platform_api.middleware.error_boundary import ErrorBoundary
 from platform_api.middleware.request_log import RequestLog
 from platform_api.middleware.security_headers import SecurityHeaders
+from platform_api.middleware.single_headers import SingleHeaders
 from platform_api.middleware.trusted_host import TrustedHost
 from platform_api.operation import Endpoint
 from platform_api.router import Api
@@ -28,6 +29,9 @@ from platform_api.server.last_answers import LastAnswers
 from platform_api.server.lifecycle import Lifecycle
 from platform_config import Settings
 from platform_domain.identity import Authenticator
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def layers(
@@ -54,6 +58,7 @@ def layers(
         ),
         Middleware(Admission, capacity=capacity),
         Middleware(ErrorBoundary),
+        Middleware(SingleHeaders),
         Middleware(TrustedHost, hosts=http.allowed_hosts),
         Middleware(Deadline, seconds=http.request_timeout),
     ]
@@ -82,9 +87,17 @@ def create_app(
     return app
 
 
-def create_admin_app(readings: Readings) -> ASGIApp:
-    """Build the application of the admin port, which the public never reaches."""
-    return Pages(_nothing_here, admin_pages(readings))
+def create_admin_app(settings: Settings, readings: Readings) -> ASGIApp:
+    """Build the application of the admin port, which the public never reaches.
+
+    It answers to the names of this machine, to `ADMIN_HOST` and to the names in
+    `HTTP_ALLOWED_HOSTS`; a port that is open on all interfaces also to every IP address, since a
+    probe comes with the address of its pod.
+    """
+    host = settings.server.admin_host
+    hosts = {*LOOPBACK_NAMES, host, *settings.http.allowed_hosts} - {"*"}
+    pages = Pages(_nothing_here, admin_pages(readings))
+    return SecurityHeaders(TrustedHost(pages, hosts=hosts, addresses=host in ALL_INTERFACES))
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -173,7 +173,7 @@ class Container(DeclarativeContainer):
     server = Singleton(
         Server,
         public=app,
-        admin=Singleton(create_admin_app, readings),
+        admin=Singleton(create_admin_app, settings, readings),
         settings=settings.provided.server,
         shutdown=settings.provided.shutdown,
         limits=Factory(Limits.of, settings.provided.http, settings.provided.sockets),

@@ -51,6 +51,13 @@ class HostNotAllowed(DomainError):
     message = "This server does not answer to that name."
 
 
+class HeaderRepeated(DomainError):
+    """`details.header` names it in lower case."""
+
+    code = "header_repeated"
+    message = "A header that may come once came more than once."
+
+
 class BodyTimeout(DomainError):
     code = "body_timeout"
     message = "The request's body took too long to arrive."
@@ -108,6 +115,13 @@ class NotReady(Unavailable):
     message = "The server is not ready."
 
 
+class Unhealthy(Unavailable):
+    """`details` holds the whole report of `/health`."""
+
+    code = "unhealthy"
+    message = "Something the server depends on is down."
+
+
 class InternalError(DomainError):
     code = "internal_error"
     message = "Something went wrong on our side."
@@ -115,6 +129,7 @@ class InternalError(DomainError):
 
 STATUS: Mapping[type[DomainError], HTTPStatus] = {
     CorsRefused: HTTPStatus.BAD_REQUEST,
+    HeaderRepeated: HTTPStatus.BAD_REQUEST,
     HostNotAllowed: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,

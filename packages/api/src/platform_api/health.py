@@ -12,7 +12,7 @@ from typing import Literal
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from platform_api.errors import MethodNotAllowed, NotReady, error_response
+from platform_api.errors import MethodNotAllowed, NotReady, Unhealthy, error_response
 from platform_api.schema import Output
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_domain.health import HealthCheck, Status
@@ -59,9 +59,13 @@ class Readings:
         return _json(Ok())
 
     def report(self) -> Response:
+        """Answer 503 when a dependency is down. A degraded one and a stop are no failure."""
         dependencies = [_dependency(check) for check in self._checks]
         worst = max((d.status for d in dependencies), key=list(Status).index, default=Status.UP)
-        return _json(Report(phase=self._lifecycle.phase, status=worst, dependencies=dependencies))
+        report = Report(phase=self._lifecycle.phase, status=worst, dependencies=dependencies)
+        if worst is Status.DOWN:
+            return error_response(Unhealthy(**report.model_dump(mode="json")))
+        return _json(report)
 
 
 class Pages:

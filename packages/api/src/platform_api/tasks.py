@@ -127,7 +127,8 @@ class Supervised:
     def _crashed(self, error: BaseException) -> None:
         self._forget_old_crashes()
         self._crashes.append(self._clock())
-        self._problem = f"{type(error).__name__}: {error}"
+        # Its text may hold a role, an address or a row: the log has it, the report does not.
+        self._problem = type(error).__name__
         self._given_up = len(self._crashes) >= self._policy.limit
         logger.opt(exception=error).error(
             "Task {} crashed, {} times of late. It is {}.",

@@ -41,7 +41,8 @@ class CorsSettings(Section):
         tuple[Annotated[str, AfterValidator(as_browsers_send_it)], ...], BeforeValidator(listed)
     ] = Field(
         (),
-        description="Exact origins with commas between, scheme://host[:port] without a path.",
+        description="Exact origins with commas between, scheme://host[:port] without a path. Also"
+        " for WebSockets of pages whose proxy replaces the Host header.",
         examples=["https://app.example.com,http://localhost:5173"],
     )
     credentials: bool = Field(False, description="Whether browsers may send cookies along.")

@@ -18,7 +18,10 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="Address for clients. Development: loopback only.")
     port: Port = Field(8000, description="Port for clients; 0 takes any free port.")
     admin_host: str = Field(
-        "127.0.0.1", description="Address for admins: health in detail. Development: loopback only."
+        "127.0.0.1",
+        description="Address for admins: health in detail. Development: loopback only. The port"
+        " answers to localhost, to this address and to the names in HTTP_ALLOWED_HOSTS; with 0.0.0.0"
+        " or :: to every IP address as well.",
     )
     admin_port: Port = Field(
         9000, description="Port for admins: health in detail; 0 takes any free port."

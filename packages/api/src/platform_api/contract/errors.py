@@ -13,6 +13,7 @@ from platform_api.errors import (
     BodyTimeout,
     DeadlineExceeded,
     ErrorBody,
+    HeaderRepeated,
     HostNotAllowed,
     InternalError,
     Overloaded,
@@ -44,6 +45,7 @@ from platform_domain.idempotency import IdempotencyKeyInUse, IdempotencyKeyReuse
 Kind = type[DomainError]
 
 ALWAYS: Sequence[Kind] = (
+    HeaderRepeated,
     HostNotAllowed,
     Unauthenticated,
     Forbidden,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from platform_api.errors import CorsRefused, error_response
 from platform_api.idempotency import REPLAYED
@@ -34,6 +34,12 @@ class Cors(CORSMiddleware):
             allow_credentials=credentials,
             expose_headers=RESPONSE_HEADERS,
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if [name for name, _ in scope["headers"]].count(b"origin") > 1:
+            await self.app(scope, receive, send)  # `SingleHeaders` refuses it.
+        else:
+            await super().__call__(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -1,34 +1,52 @@
-"""Which names the server answers to."""
+"""The names this server answers to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from platform_api.errors import HostNotAllowed
+from platform_api.errors import HostNotAllowed, error_response
 
 
 class TrustedHost:
-    """Raises `HostNotAllowed` for a Host header that names another server, whatever its port.
+    """Answers `HostNotAllowed` when the Host header names another server, whatever its port.
 
-    `*` among `hosts` lets every name pass. Against a foreign name that somebody points at us (DNS
-    rebinding), which makes us a part of their site to the browser.
+    Otherwise a foreign name that resolves to our address would make this server a part of that
+    site in a browser (DNS rebinding). `hosts` are names and addresses; `*` stands for all of them.
+    `addresses` allows every IP address as well, which no rebinding can use: it needs a name.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], addresses: bool = False) -> None:
         self._app = app
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {_address(host) or host.lower() for host in hosts}
         self._any = "*" in hosts
+        self._addresses = addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._any and _name(Headers(scope=scope)) not in self._hosts:
-            raise HostNotAllowed
-        await self._app(scope, receive, send)
+        if self._any or self._allows(_name(Headers(scope=scope).get("host", ""))):
+            await self._app(scope, receive, send)
+        else:
+            await error_response(HostNotAllowed())(scope, receive, send)
+
+    def _allows(self, name: str) -> bool:
+        if name in self._hosts:
+            return True
+        address = _address(name)
+        return address is not None and (self._addresses or address in self._hosts)
 
 
-def _name(headers: Headers) -> str:
-    """Return the host without its port; an IPv6 address without its brackets."""
-    host = headers.get("host", "").lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+def _name(host: str) -> str:
+    """Return the host in lower case without its port; an IPv6 address without its brackets."""
+    if not host.startswith("["):
+        return host.lower().partition(":")[0]
+    address, _, rest = host[1:].partition("]")
+    return address.lower() if not rest or rest.startswith(":") else ""
+
+
+def _address(host: str) -> str | None:
+    """Return an IP address in its shortest form (RFC 5952), or None for a name."""
+    try:
+        return ip_address(host).compressed
+    except ValueError:
+        return None

@@ -41,10 +41,15 @@ from platform_domain.errors import DomainError, Forbidden, TooManyRequests
 from platform_domain.event_bus import Position
 from platform_domain.identity import Authenticator, Credentials, Identity
 
+USUAL_PORTS = {"http": ":80", "https": ":443"}
+
 
 class OriginForbidden(Forbidden):
     code = "origin_forbidden"
-    message = "Pages of this origin may not connect."
+    message = (
+        "Pages of this origin may not connect. An admin can add the origin to CORS_ORIGINS; for a"
+        " page of the API's own address, the proxy must pass on the Host header."
+    )
 
 
 class TooManyMessages(TooManyRequests):
@@ -53,8 +58,8 @@ class TooManyMessages(TooManyRequests):
 
 
 class Realtime:
-    """Takes WebSockets; a plain GET is answered as an upgrade would be, for browsers cannot read
-    why their handshake was refused."""
+    """Takes WebSockets. A plain GET is answered as an upgrade from the same page would be, because
+    a page cannot read why its handshake was refused."""
 
     def __init__(
         self,
@@ -86,19 +91,26 @@ class Realtime:
     async def _admit(self, scope: Scope) -> Identity:
         """Return who connects. Raises `OriginForbidden` and what the authenticator raises."""
         headers = Headers(scope=scope)
-        if not self._may_come_from(headers.get("origin"), headers.get("host")):
+        origin = _origin(headers, is_upgrade=scope["type"] == "websocket")
+        if origin is not None and not self._may_connect(origin, headers.get("host", "")):
             raise OriginForbidden
         query = QueryParams(scope["query_string"])
         identity = await self._authenticator.authenticate(Credentials(headers, query))
         scope["user"] = identity.user
         return identity
 
-    def _may_come_from(self, origin: str | None, host: str | None) -> bool:
-        """A page of a foreign site could connect with our user's cookies: no CORS for WebSockets
-        (RFC 6455, 10.2). Who sends no Origin is no browser; a page of our own is no stranger."""
-        if origin is None or origin in self._origins or "*" in self._origins:
+    def _may_connect(self, origin: str, host: str) -> bool:
+        """CORS does not cover WebSockets: a foreign page could connect with the cookies of our user
+        (RFC 6455, 10.2). `http` and `https` are both our own, since TLS ends at the proxy."""
+        if "*" in self._origins:
             return True
-        return bool(host) and origin.partition("://")[2] == host
+        scheme, _, authority = origin.lower().partition("://")
+        port = USUAL_PORTS.get(scheme, "")
+        authority = authority.removesuffix(port)
+        if f"{scheme}://{authority}" in self._origins:
+            return True
+        is_page = scheme in USUAL_PORTS and authority != ""
+        return is_page and authority == host.lower().removesuffix(port)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         identity = await self._admit(scope)
@@ -185,6 +197,17 @@ class Realtime:
         if message.id is None:
             return await handle()
         return await self._replies.once(session.identity.user, message, handle)
+
+
+def _origin(headers: Headers, *, is_upgrade: bool) -> str | None:
+    """Return the origin of the page that asks, or None for a client that is no browser.
+
+    A browser leaves Origin out of a GET to the page's own address (Fetch standard, "append a request
+    `Origin` header"), but not out of an upgrade: there its Referer says which page it is.
+    """
+    referer = None if is_upgrade else headers.get("referer")
+    page = None if referer is None else "/".join(referer.split("/", 3)[:3])
+    return headers.get("origin", page)
 
 
 def _direct(scope: Scope) -> WriteFrame | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from platform_domain.health import Health, HealthCheck, Status
-from platform_infrastructure.postgres.connect import cause
+from platform_infrastructure.postgres.connect import cause, failure
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
@@ -73,10 +73,9 @@ class Link(HealthCheck):
             await asyncio.sleep(self._pause())
 
     def _lost(self, error: Exception) -> None:
-        problem = f"{cause(error)} ({type(error).__name__})"
         if not self._attempts:
-            logger.warning("Events do not come in: {}. Connecting again.", problem)
-            self._health = Health(Status.DEGRADED, datetime.now(UTC), problem=problem)
+            logger.warning("Events do not come in; reconnecting", problem=cause(error))
+            self._health = Health(Status.DEGRADED, datetime.now(UTC), problem=failure(error))
         self._is_up.clear()
         self._attempts += 1
 

@@ -14,6 +14,7 @@ from tenacity import (
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
+from platform_infrastructure.postgres.bounded import NoAnswer
 from platform_infrastructure.postgres.pool import (
     connection_parameters,
     database_url,
@@ -80,6 +81,22 @@ def cause(error: BaseException) -> str:
     """Return the first line of an error's text, or its class where it has none."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def failure(error: BaseException) -> str:
+    """Return what kind of failure this is, for the report of a health check.
+
+    The text of an error may name a role, a host or a file: that is for the log alone.
+    """
+    if isinstance(error, NoAnswer):
+        kind = "no answer within the time limit"
+    elif "refused" in str(error):
+        kind = "connection refused"
+    elif any(text in str(error) for text in HOPELESS):
+        kind = "the server rejects our credentials or settings"
+    else:
+        kind = "cannot be reached or used"
+    return f"{kind} ({type(error).__name__})"
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from platform_domain.health import Health, HealthCheck, Status
 from platform_infrastructure.postgres import migrations
 from platform_infrastructure.postgres.bounded import NoAnswer, bounded
 from platform_infrastructure.postgres.breaker import Breaker
-from platform_infrastructure.postgres.connect import cause, connect
+from platform_infrastructure.postgres.connect import cause, connect, failure
 from platform_infrastructure.postgres.pool import Pool
 
 PROBE_SECONDS = 1.0
@@ -88,7 +88,7 @@ class DatabaseHealth(HealthCheck):
             self._lost = True
             self._breaker.open()
             await self.hang_up()
-            self._remember(Status.DOWN, None, f"{cause(error)} ({type(error).__name__})")
+            self._remember(Status.DOWN, None, failure(error), cause(error))
             return
         latency = time.perf_counter() - started
         await self._renew_pool()
@@ -138,16 +138,23 @@ class DatabaseHealth(HealthCheck):
             await self._pool.drain()
         self._lost = False
 
-    def _remember(self, status: Status, latency: float | None, problem: str | None) -> None:
+    def _remember(
+        self,
+        status: Status,
+        latency: float | None,
+        problem: str | None,
+        full_problem: str | None = None,
+    ) -> None:
+        """Keep what the report may say. The log has the full text when something changed."""
         before = self._health
         since = before.since if before.status is status else datetime.now(UTC)
         self._health = Health(status, since, latency, problem)
-        if before.status is not status or before is self._unasked:
-            self._tell(was_known=before is not self._unasked)
+        if (before.status, before.problem) != (status, problem):
+            self._tell(full_problem or problem, was_known=before is not self._unasked)
 
-    def _tell(self, *, was_known: bool) -> None:
-        if self._health.status is not Status.UP:
-            logger.error("PostgreSQL does not work: {}", self._health.problem)
+    def _tell(self, problem: str | None, *, was_known: bool) -> None:
+        if problem is not None:
+            logger.error("PostgreSQL does not work", problem=problem)
         elif was_known:
             logger.info("PostgreSQL is back.")
 
