@@ -1,7 +1,7 @@
 """Background work is restarted, given up, reported and ended, on a clock that tests turn."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 from loguru import logger
 
 from platform_api.declaration import DeclarationInvalid
-from platform_api.tasks import RestartPolicy, Supervisor, Task, pause
+from platform_api.tasks import LOOK_SECONDS, RestartPolicy, Supervisor, Task, pause
 from platform_domain.health import Status
+from platform_domain.leadership import Leadership
 from tests.api.shapes import assert_names_the_place
 
 pytestmark = pytest.mark.anyio
@@ -265,6 +266,59 @@ async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
 
 async def test_a_pause_lasts_its_time() -> None:
     await asyncio.wait_for(pause(asyncio.Event(), 0.01), 5)
+
+
+class Led(Leadership):
+    """Leads after it was asked `refusals` times in vain."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.asked = 0
+
+    async def run(self, work: Callable[[], Awaitable[None]]) -> bool:
+        self.asked += 1
+        if self.asked <= self.refusals:
+            return False
+        await work()
+        return True
+
+
+def supervise_under(leadership: Leadership, time: FakeTime, task: Task) -> Supervisor:
+    return Supervisor([task], leadership, policy=POLICY, clock=time.clock, pause=time.pause)
+
+
+async def test_a_periodic_task_runs_only_where_the_process_leads(time: FakeTime) -> None:
+    work, led = Work(do_nothing), Led(refusals=2)
+
+    async with supervise_under(led, time, Task("work", work.run, every=10)) as supervisor:
+        await work.settled.wait()
+
+        assert (led.asked, work.runs) == (4, 2)
+        assert time.pauses == [LOOK_SECONDS, LOOK_SECONDS, 10]
+        assert supervisor.checks[0].health().status is Status.UP
+
+
+async def test_a_crash_of_the_leaders_task_is_a_crash(time: FakeTime) -> None:
+    work = Work(crash)
+
+    async with supervise_under(
+        Led(refusals=0), time, Task("work", work.run, every=10)
+    ) as supervisor:
+        await work.settled.wait()
+
+        assert supervisor.checks[0].health().problem == "ValueError: lost the thread"
+
+
+async def test_what_runs_in_each_process_asks_for_no_leader(time: FakeTime) -> None:
+    periodic, endless = Work(), Work()
+    led = Led(refusals=1_000_000)
+
+    async with supervise_under(led, time, Task("a", periodic.run, every=10, per="process")):
+        await periodic.settled.wait()
+    async with supervise_under(led, time, Task("b", endless.run)):
+        await endless.settled.wait()
+
+    assert led.asked == 0
 
 
 def sync(stopping: asyncio.Event) -> None: ...

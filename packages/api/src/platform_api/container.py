@@ -34,6 +34,7 @@ from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
 from platform_infrastructure.postgres.health import DatabaseHealth
+from platform_infrastructure.postgres.leadership import AdvisoryLeadership
 from platform_infrastructure.postgres.pool import Pool
 from platform_infrastructure.postgres.start import opened_database
 from platform_infrastructure.postgres.verification.startup import verified_queries
@@ -54,6 +55,7 @@ class Container(DeclarativeContainer):
     database = Singleton(Database, connections)
     unit_of_work = Singleton(PostgresUnitOfWork, connections)
     database_health = Singleton(DatabaseHealth, settings.provided.database, pool, breaker)
+    leadership = Singleton(AdvisoryLeadership, settings.provided.database)
 
     bus = Selector(
         settings.provided.events_engine,
@@ -109,6 +111,7 @@ class Container(DeclarativeContainer):
     supervisor = Singleton(
         Supervisor,
         Factory(tasks_of, features, own_tasks, engine_tasks),
+        leadership,
         stop_timeout=settings.provided.shutdown.stop_timeout,
     )
     checks = Singleton(
@@ -168,6 +171,7 @@ class Container(DeclarativeContainer):
         ),
         Singleton(Resource, "first health check", database_health.provided.opened),
         Singleton(Resource, "events", bus.provided.opened),
+        Singleton(Resource, "leadership", leadership.provided.opened),
         Singleton(Resource, "background tasks", supervisor.provider),
     )
     server = Singleton(

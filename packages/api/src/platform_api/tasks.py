@@ -9,33 +9,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from loguru import logger
 
 from platform_api.cancellation import is_cancelled
 from platform_api.declaration import DeclarationInvalid, place_of, require_async
 from platform_domain.health import Health, HealthCheck, Status
+from platform_domain.leadership import Leadership
 
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 Clock = Callable[[], datetime]
 
 CANCEL_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+"""How often a process that does not lead asks whether it does now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A piece of background work. `run` gets an event that is set when it is time to end.
 
-    With `every` (seconds) it runs at once and then that often, never twice at a time; a run that
-    took longer is followed by the next at once. Without, it runs until the event is set, and
-    ending earlier counts as a crash. When a `critical` task is given up, the server is down.
+    With `every` (seconds) it is periodic: it runs soon after the start and then that often; a run
+    that took longer is followed by the next at once. `per` says where: once per `deployment`, in
+    one process of all that share a database (when that one ends, another takes over within 5 s
+    and begins with a run), or once per `process`.
+
+    Without `every` it runs in each process until the event is set, and ending earlier counts as a
+    crash. When a `critical` task is given up, the server is down.
     """
 
     name: str
     run: Callable[[asyncio.Event], Awaitable[None]]
     every: float | None = None
     critical: bool = False
+    per: Literal["deployment", "process"] = "deployment"
 
     def __post_init__(self) -> None:
         """Raises `DeclarationInvalid` for what cannot run."""
@@ -87,9 +95,18 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
 class Supervised:
     """One task under supervision: runs it, restarts it and knows how it is."""
 
-    def __init__(self, task: Task, policy: RestartPolicy, clock: Clock, pause: Pause) -> None:
+    def __init__(
+        self,
+        task: Task,
+        leadership: Leadership | None,
+        policy: RestartPolicy,
+        clock: Clock,
+        pause: Pause,
+    ) -> None:
+        is_shared = task.every is not None and task.per == "deployment"
         self.name = task.name
         self._task = task
+        self._leadership = leadership if is_shared else None
         self._policy = policy
         self._clock = clock
         self._pause = pause
@@ -103,7 +120,7 @@ class Supervised:
         while not stopping.is_set() and not self._given_up:
             begun = self._clock()
             try:
-                await self._run_once(stopping)
+                ran = await self._run_once(stopping)
             except GeneratorExit:
                 raise
             except BaseException as error:
@@ -112,17 +129,24 @@ class Supervised:
                 self._crashed(error)
                 await self._recover(stopping)
             else:
-                await self._pause_until_due(begun, stopping)
+                await self._pause_until_due(begun, stopping, ran=ran)
 
-    async def _run_once(self, stopping: asyncio.Event) -> None:
+    async def _run_once(self, stopping: asyncio.Event) -> bool:
+        """Return False when another process runs the task."""
+        if self._leadership is not None:
+            return await self._leadership.run(lambda: self._task.run(stopping))
         await self._task.run(stopping)
         if self._task.every is None and not stopping.is_set():
-            raise EndedEarly(f"{self.name} returned although nobody told it to stop.")
+            raise EndedEarly(f"{self.name} returned before the server stops.")
+        return True
 
-    async def _pause_until_due(self, begun: datetime, stopping: asyncio.Event) -> None:
+    async def _pause_until_due(
+        self, begun: datetime, stopping: asyncio.Event, *, ran: bool
+    ) -> None:
         if self._task.every is not None:
             took = (self._clock() - begun).total_seconds()
-            await self._pause(stopping, max(0.0, self._task.every - took))
+            due = self._task.every if ran else min(self._task.every, LOOK_SECONDS)
+            await self._pause(stopping, max(0.0, due - took))
 
     def _crashed(self, error: BaseException) -> None:
         self._forget_old_crashes()
@@ -160,12 +184,14 @@ class Supervised:
 class Supervisor:
     """Owns all background work: started on enter, told to end, then cancelled on exit.
 
-    Leaving takes at most `stop_timeout` seconds, and one more for tasks that must be cancelled.
+    Without a `leadership` this process is the whole deployment. Leaving takes at most
+    `stop_timeout` seconds, and one more for tasks that must be cancelled.
     """
 
     def __init__(
         self,
         tasks: Sequence[Task],
+        leadership: Leadership | None = None,
         *,
         stop_timeout: float = 5.0,
         policy: RestartPolicy | None = None,
@@ -173,7 +199,7 @@ class Supervisor:
         pause: Pause = pause,
     ) -> None:
         policy = policy or RestartPolicy()
-        self._supervised = [Supervised(task, policy, clock, pause) for task in tasks]
+        self._supervised = [Supervised(task, leadership, policy, clock, pause) for task in tasks]
         self._stop_timeout = stop_timeout
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()

@@ -16,7 +16,7 @@ from platform_config import DatabaseSettings
 from platform_domain.event_bus import Position
 from platform_domain.events import TopicName
 from platform_infrastructure.postgres.bounded import bounded
-from platform_infrastructure.postgres.connect import connect
+from platform_infrastructure.postgres.connect import connect_directly
 from platform_infrastructure.postgres.query import Query
 
 T = TypeVar("T")
@@ -61,9 +61,8 @@ class Wakeups:
 
 @asynccontextmanager
 async def listening(settings: DatabaseSettings) -> AsyncIterator[Wakeups]:
-    """Listen past a pooler, which would hand the connection to somebody else in between."""
-    direct = settings.model_copy(update={"url": settings.direct_url or settings.url})
-    connection = await connect(direct)
+    """Listen on a connection of its own."""
+    connection = await connect_directly(settings)
     try:
         await bounded(connection, connection.execute(LISTEN), PING_SECONDS)
         yield Wakeups(connection, settings.statement_timeout)

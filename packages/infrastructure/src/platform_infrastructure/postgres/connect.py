@@ -70,6 +70,12 @@ async def connect(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
     return await AsyncConnection.connect(**parameters, autocommit=True)
 
 
+async def connect_directly(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
+    """Open one connection past a pooler, which would lend it to others in between."""
+    direct = settings.model_copy(update={"url": settings.direct_url or settings.url})
+    return await connect(direct)
+
+
 def place(settings: DatabaseSettings) -> str:
     """Say which server is meant, without user and password."""
     given = parsed(database_url(settings))
