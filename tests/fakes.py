@@ -60,15 +60,16 @@ class InMemoryProjects(Projects):
             own = [p for p in own if (p.created_at, p.id) < (after.created_at, after.id)]
         return own[:limit]
 
-    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> Project:
+    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> tuple[Project, bool]:
         project = await self.get(id, owner=owner)
-        if name != project.name:
-            self._refuse_taken(name, owner)
+        if name == project.name:
+            return project, False
+        self._refuse_taken(name, owner)
         renamed = replace(
             project, name=name, version=project.version + 1, updated_at=datetime.now(UTC)
         )
         self.all[id] = renamed
-        return renamed
+        return renamed, True
 
     async def delete(self, id: ProjectId, *, owner: UserId) -> None:
         await self.get(id, owner=owner)

@@ -24,7 +24,7 @@ class NewTake(Input):
 
 
 class TakePath(Parameters):
-    id: int
+    number: int
 
 
 class Take(Output):
@@ -53,6 +53,9 @@ class Camera:
         self.takes += 1
         return Take(number=self.takes)
 
+    async def show(self, *, path: TakePath) -> Take:
+        return Take(number=path.number)
+
     async def cut(self, *, path: TakePath) -> None:
         self.takes += 1
 
@@ -61,9 +64,12 @@ class Camera:
 def camera(world: World) -> Camera:
     camera = Camera()
     world.trial.given = [
-        Operation("POST", "/takes", camera.film, status=201, idempotent=True),
+        Operation(
+            "POST", "/takes", camera.film, status=201, location="/takes/{number}", idempotent=True
+        ),
+        Operation("GET", "/takes/{number}", camera.show),
         Operation("PUT", "/takes", camera.refilm),
-        Operation("DELETE", "/takes/{id}", camera.cut, status=204, idempotent=True),
+        Operation("DELETE", "/takes/{number}", camera.cut, status=204, idempotent=True),
     ]
     return camera
 
@@ -82,6 +88,7 @@ async def test_a_repeated_request_is_done_once_and_answered_alike(
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.content == again.content == b'{"number":1}'
     assert first.headers["content-type"] == again.headers["content-type"]
+    assert first.headers["location"] == again.headers["location"] == f"{TAKES}/1"
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
 

@@ -163,6 +163,10 @@ async def reads() -> Thing:
 async def no_socket(scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+async def several() -> list[Thing]:
+    return []
+
+
 class OtherPath(Parameters):
     other: int
 
@@ -199,6 +203,14 @@ BAD: list[tuple[Operation, str]] = [
     (Operation("GET", "/things/{id}", reads), "the path has ['id'], the model []"),
     (Operation("GET", "/things/{id:uuuid}", by_id), "Unknown path convertor 'uuuid'"),
     (Operation("GET", "/things/{id}/{id}", by_id), "Duplicated param name id"),
+    (Operation("POST", "/things", reads, status=201), "status 201 and `location` go together"),
+    (Operation("POST", "/things", reads, location="/a"), "status 201 and `location` go together"),
+    (Operation("GET", "/things", reads, location="/a"), "status 201 and `location` go together"),
+    (Operation("POST", "/a", reads, 201, "/a/{id}"), "neither answer nor path has the ['id']"),
+    (
+        Operation("POST", "/a", several, 201, "/a/{size}"),
+        "neither answer nor path has the ['size']",
+    ),
     (Operation("GET", "/things", sync), "must be `async def`"),
     (Operation("GET", "/things", reads, status=404), "404 is no status of a success"),
     *(
@@ -286,6 +298,50 @@ async def test_a_literal_path_is_met_before_a_parameter_whatever_the_order() -> 
     ) as client:
         assert (await client.get("/api/v1/things/latest")).json() == {"size": 1}
         assert (await client.get("/api/v1/things/7")).json() == {"size": 7}
+
+
+def test_a_location_that_no_get_shows_fails_at_start_up() -> None:
+    create = Operation("POST", "/things", reads, status=201, location="/things/{size}")
+
+    with pytest.raises(DeclarationInvalid, match=re.escape("no GET /things/{size}")) as caught:
+        Api([Endpoint(create, AnonymousAuthenticator(), ONCE)], realtime=no_socket)
+
+    assert_names_the_place(caught.value, reads)
+
+
+class Part(Output):
+    name: str
+
+
+class PartPath(Parameters):
+    id: int
+    name: str
+
+
+async def add_part(*, path: ThingPath) -> Part:
+    return Part(name="left/rear ü")
+
+
+async def show_part(*, path: PartPath) -> Part:
+    return Part(name=path.name)
+
+
+@pytest.mark.anyio
+async def test_a_location_is_made_of_the_answer_and_the_path(world: World) -> None:
+    world.trial.given = [
+        Operation(
+            "POST",
+            "/things/{id:int}/parts",
+            add_part,
+            status=201,
+            location="/things/{id:int}/parts/{name}",
+        ),
+        Operation("GET", "/things/{id:int}/parts/{name}", show_part),
+    ]
+    async with world.client() as client:
+        created = await client.post("/api/v1/things/7/parts")
+
+    assert created.headers["location"] == "/api/v1/things/7/parts/left%2Frear%20%C3%BC"
 
 
 def test_two_operations_of_one_method_and_path_fail_at_start_up() -> None:

@@ -100,14 +100,16 @@ def test_another_body_is_refused_and_an_expired_key_runs_again(
     assert "idempotency-replayed" not in film.headers
 
 
-def test_a_server_forgets_expired_keys_when_it_starts(tmp_path: Path, database_url: str) -> None:
+def test_a_server_forgets_expired_keys_when_it_starts(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
     ask(
-        database_url,
+        fresh_database_url,
         "INSERT INTO idempotency_keys VALUES ('a', 'b', 'c', '', 204, NULL, '', now())",
     )
 
-    with listening(tmp_path, DATABASE_URL=database_url):
-        wait_for(database_url, "SELECT count(*) FROM idempotency_keys", 0)
+    with listening(tmp_path, DATABASE_URL=fresh_database_url):
+        wait_for(fresh_database_url, "SELECT count(*) FROM idempotency_keys", 0)
 
 
 @pytest.mark.slow

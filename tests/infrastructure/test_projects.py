@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -51,10 +52,29 @@ async def test_a_name_is_unique_per_owner(projects: Projects) -> None:
 async def test_a_rename_raises_the_version(projects: Projects) -> None:
     project = await projects.create("Storyboard", owner=ALICE)
 
-    renamed = await projects.rename(project.id, "Film", owner=ALICE)
+    renamed, changed = await projects.rename(project.id, "Film", owner=ALICE)
 
+    assert changed
     assert (renamed.id, renamed.name, renamed.version) == (project.id, "Film", 2)
     assert await projects.get(project.id, owner=ALICE) == renamed
+
+
+async def test_a_rename_to_the_same_name_changes_nothing(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    assert await projects.rename(project.id, "Storyboard", owner=ALICE) == (project, False)
+
+    assert await projects.get(project.id, owner=ALICE) == project
+
+
+async def test_of_several_renames_to_one_name_at_a_time_one_changes_it(projects: Projects) -> None:
+    project = await projects.create("Storyboard", owner=ALICE)
+
+    renames = [projects.rename(project.id, "Film", owner=ALICE) for _ in range(5)]
+    changes = [changed for _, changed in await asyncio.gather(*renames)]
+
+    assert sorted(changes) == [False] * 4 + [True]
+    assert (await projects.get(project.id, owner=ALICE)).version == 2
 
 
 async def test_a_rename_to_a_name_that_is_taken_changes_nothing(projects: Projects) -> None:

@@ -85,7 +85,14 @@ OPERATIONS = [
     Operation("PUT", "/camera-shots/{id:int}", film, errors=(Gone, Taken)),
     Operation("GET", "/camera-shots", reel),
     Operation("DELETE", "/camera-shots/{id:int}", cut, status=204, errors=(Gone,)),
-    Operation("POST", "/camera-shots", ping, status=HTTPStatus.CREATED, idempotent=True),
+    Operation(
+        "POST",
+        "/camera-shots",
+        ping,
+        status=HTTPStatus.CREATED,
+        location="/camera-shots/{id:int}",
+        idempotent=True,
+    ),
 ]
 
 
@@ -185,6 +192,7 @@ def test_an_idempotent_operation_takes_a_key(document: dict[str, Any]) -> None:
     assert (key["name"], key["in"], key["required"]) == ("Idempotency-Key", "header", False)
     assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, 200)
     assert "Idempotency-Replayed" in answer["headers"]
+    assert "Location" in answer["headers"]
     assert "Idempotency-Key" not in parameters_of(document, "camera_shots_film")
 
 

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from platform_api.features.projects import NewName, NewProject, ProjectPath, ProjectsFeature
+from platform_domain.events import TopicName
 from platform_domain.identity import Identity, UserId
 from platform_domain.projects import ProjectCreated, ProjectDeleted, ProjectRenamed
 from platform_domain.unit_of_work import UnitOfWork
@@ -74,6 +75,32 @@ async def test_a_renamed_project_has_a_new_version(client: httpx2.AsyncClient) -
     assert response.status_code == 200
     assert response.json()["name"] == "Film"
     assert response.json()["version"] == 2
+
+
+async def test_what_was_created_is_where_the_answer_says(client: httpx2.AsyncClient) -> None:
+    key = {"idempotency-key": "k"}
+    created, replayed = [
+        await client.post(PROJECTS, json={"name": "Storyboard"}, headers=key) for _ in range(2)
+    ]
+
+    assert created.headers["location"] == f"{PROJECTS}/{created.json()['id']}"
+    assert replayed.headers["idempotency-replayed"] == "true"
+    assert replayed.headers["location"] == created.headers["location"]
+    assert (await client.get(created.headers["location"])).json() == created.json()
+
+
+@pytest.mark.parametrize("name", ["Storyboard", "  Storyboard "])
+async def test_a_rename_to_the_same_name_is_no_change(
+    client: httpx2.AsyncClient, world: World, name: str
+) -> None:
+    project = await created(client, "Storyboard")
+    before = await world.bus.heads([TopicName("user:alice")])
+
+    response = await client.patch(f"{PROJECTS}/{project['id']}", json={"name": name})
+
+    assert response.status_code == 200
+    assert response.json() == project
+    assert await world.bus.heads([TopicName("user:alice")]) == before
 
 
 async def test_a_deleted_project_is_gone(client: httpx2.AsyncClient) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import quote
 
+import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
@@ -17,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from platform_api.declaration import DeclarationInvalid, check_answer, place_of, types_of
+from platform_api.declaration import DeclarationInvalid, check_answer, is_class, place_of, types_of
 from platform_api.errors import UnsupportedMediaType, ValidationFailed
 from platform_api.idempotency import IdempotencyHeader, Once, keyed
 from platform_api.middleware.body_ceiling import allow_body
@@ -30,6 +32,7 @@ from platform_domain.identity import Authenticator, Credentials, Identity
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[Any]]
 
+PREFIX = "/api/v1"
 PARAMETERS = {"path": Parameters, "query": Parameters, "body": Input, "caller": Identity}
 """What a handler may take, and of which type."""
 PATH = re.compile(r"/[\w-]+(/([\w.~-]|\{\w+(:\w+)?\})+)*", re.ASCII)
@@ -44,6 +47,9 @@ class Operation:
     path: str
     handler: Handler
     status: int = HTTPStatus.OK
+    location: str | None = None
+    """For a POST with status 201: the path that a GET shows the new resource at, e.g.
+    `/projects/{id}`. Its parameters are filled with fields of the answer, else of the path."""
     errors: Sequence[type[DomainError]] = ()
     timeout: float | None = None
     """Seconds, in place of `HTTP_REQUEST_TIMEOUT`."""
@@ -98,6 +104,21 @@ def _check(operation: Operation, where: str, types: Mapping[str, Any]) -> None:
     if operation.idempotent and operation.method == "GET":
         raise DeclarationInvalid(f"{where}: a GET changes nothing, so it needs no key")
     _check_path(where, operation.path, types.get("path"))
+    _check_location(where, operation, types["return"])
+
+
+def _check_location(where: str, operation: Operation, answer: Any) -> None:
+    creates = operation.method == "POST" and operation.status == HTTPStatus.CREATED
+    if creates != (operation.location is not None):
+        raise DeclarationInvalid(f"{where}: a POST with status 201 and `location` go together")
+    if operation.location is None:
+        return
+    fields = set(answer.model_fields) if is_class(answer, BaseModel) else set()
+    known = fields | compile_path(operation.path)[2].keys()
+    if unknown := compile_path(operation.location)[2].keys() - known:
+        raise DeclarationInvalid(
+            f"{where}: neither answer nor path has the {sorted(unknown)} of `location`"
+        )
 
 
 def _check_path(where: str, path: str, model: type[BaseModel] | None) -> None:
@@ -125,6 +146,7 @@ class Endpoint:
         self._authenticator = authenticator
         self._once = once
         self._answer: TypeAdapter[Any] = TypeAdapter(self.signature.answer)
+        self._location = compile_path(operation.location) if operation.location else None
 
     async def __call__(self, request: Request) -> Response:
         self._set_limits(request.scope)
@@ -134,9 +156,20 @@ class Endpoint:
         if self.signature.caller:
             arguments["caller"] = caller
         if key is None:
-            return await self._handle(arguments)
+            return self._located(request, await self._handle(arguments))
         keyed_request = await self._keyed(request, caller, key)
-        return await self._once.answer(keyed_request, lambda: self._handle(arguments))
+        answer = await self._once.answer(keyed_request, lambda: self._handle(arguments))
+        return self._located(request, answer)
+
+    def _located(self, request: Request, response: Response) -> Response:
+        """Say where the new resource is (RFC 9110, 15.3.2), read from the answer: a replayed one
+        has no more than its body."""
+        if self._location is not None:
+            _, path, parameters = self._location
+            known = request.path_params | orjson.loads(response.body)
+            values = {name: quote(str(known[name]), safe="") for name in parameters}
+            response.headers["Location"] = PREFIX + path.format(**values)
+        return response
 
     async def _handle(self, arguments: Mapping[str, Any]) -> Response:
         answer = await self.operation.handler(**arguments)

@@ -10,9 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from platform_api.declaration import DeclarationInvalid, place_of
 from platform_api.errors import MethodNotAllowed, RouteNotFound
-from platform_api.operation import Endpoint
+from platform_api.operation import PREFIX, Endpoint, Operation
 
-PREFIX = "/api/v1"
 PARAMETER = re.compile(r"\{[^}]*\}")
 SOCKET_PATH = f"{PREFIX}/ws"
 
@@ -66,11 +65,21 @@ def _routes(endpoints: Sequence[Endpoint]) -> dict[str, list[Route]]:
             )
         if PREFIX + operation.path == SOCKET_PATH:
             raise DeclarationInvalid(f"{operation.path} belongs to the WebSocket ({place})")
-        paths[operation.path][operation.method] = endpoint
+        known[operation.method] = endpoint
+    for endpoint in endpoints:
+        _check_location(endpoint.operation, paths)
     routes: dict[str, list[Route]] = defaultdict(list)
     for path in _most_literal_first(paths):
         routes[path.split("/")[1]].append(Route(PREFIX + path, Methods(paths[path])))
     return routes
+
+
+def _check_location(operation: Operation, paths: Mapping[str, Mapping[str, Endpoint]]) -> None:
+    if operation.location is not None and "GET" not in paths.get(operation.location, ()):
+        raise DeclarationInvalid(
+            f"{operation.method} {operation.path} ({place_of(operation.handler)}):"
+            f" there is no GET {operation.location}, which is its `location`"
+        )
 
 
 def _most_literal_first(paths: Collection[str]) -> list[str]:

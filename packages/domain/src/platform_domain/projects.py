@@ -93,9 +93,11 @@ class Projects(Protocol):
         """Return at most `limit` projects behind `after`, the newest first."""
         ...
 
-    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> Project:
-        """Return the renamed project, or raise `ProjectNotFound`, `ProjectNameTaken` or
-        `ProjectNameInvalid`."""
+    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> tuple[Project, bool]:
+        """Return the project and whether it was changed: not when `name` is its name already.
+
+        Raises `ProjectNotFound`, `ProjectNameTaken` or `ProjectNameInvalid`.
+        """
         ...
 
     async def delete(self, id: ProjectId, *, owner: UserId) -> None:

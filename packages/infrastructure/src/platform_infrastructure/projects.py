@@ -57,9 +57,11 @@ class ListProjects(Many[Project]):
 
 
 class RenameProject(Maybe[Project]):
+    """Finds no row when the project has this name already."""
+
     sql = """
         UPDATE projects SET name = %(name)s, version = version + 1, updated_at = now()
-        WHERE id = %(id)s AND owner = %(owner)s
+        WHERE id = %(id)s AND owner = %(owner)s AND name <> %(name)s
         RETURNING id, owner, name, version, created_at, updated_at
     """
     raises = {
@@ -99,8 +101,9 @@ class PostgresProjects(Projects):
             )
         )
 
-    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> Project:
-        return _found(await self._database.run(RenameProject(id=id, owner=owner, name=name)))
+    async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> tuple[Project, bool]:
+        renamed = await self._database.run(RenameProject(id=id, owner=owner, name=name))
+        return (renamed, True) if renamed else (await self.get(id, owner=owner), False)
 
     async def delete(self, id: ProjectId, *, owner: UserId) -> None:
         if not await self._database.run(DeleteProject(id=id, owner=owner)):

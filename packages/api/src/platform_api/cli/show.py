@@ -11,7 +11,7 @@ from platform_api.app import layers
 from platform_api.cli.queries import query_lines
 from platform_api.cli.unconnected import unconnected_container
 from platform_api.errors import status_of
-from platform_api.router import PREFIX
+from platform_api.operation import PREFIX
 from platform_config import ConfigurationError, explain, load
 from platform_domain.errors import DomainError
 

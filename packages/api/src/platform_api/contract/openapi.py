@@ -38,6 +38,11 @@ HEADERS: Mapping[str, Any] = {
         "required": False,
         "schema": {"type": "string", "const": "true"},
     },
+    "Location": {
+        "description": "The path of what was created.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "WWW-Authenticate": {
         "description": "How to say who you are.",
         "required": True,

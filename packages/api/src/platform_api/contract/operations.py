@@ -12,8 +12,7 @@ from platform_api.contract.errors import Kind, by_status, errors_of, response_na
 from platform_api.contract.schemas import Schemas, Types, without_null
 from platform_api.declaration import DeclarationInvalid
 from platform_api.idempotency import REPLAYED
-from platform_api.operation import Operation, Signature
-from platform_api.router import PREFIX
+from platform_api.operation import PREFIX, Operation, Signature
 
 ABOVE = ("description", "deprecated")
 
@@ -119,7 +118,8 @@ def _request_body(described: Described, schemas: Schemas) -> dict[str, Any]:
 
 def _success(described: Described, schemas: Schemas) -> dict[str, Any]:
     status = HTTPStatus(described.operation.status)
-    own = [REPLAYED] if described.operation.idempotent else []
+    has = {REPLAYED: described.operation.idempotent, "Location": described.operation.location}
+    own = [name for name, is_sent in has.items() if is_sent]
     success = {"description": status.phrase, "headers": headers(*own)}
     if described.signature.answer is not None:
         success["content"] = content(schemas[f"{described.id} answer"])

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from platform_api.router import PREFIX
+from platform_api.operation import PREFIX
 
 PATH = f"{PREFIX}/openapi.json"
 

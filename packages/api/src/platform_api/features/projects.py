@@ -87,6 +87,7 @@ class ProjectsFeature(Feature):
                 "/projects",
                 self.create,
                 status=HTTPStatus.CREATED,
+                location="/projects/{id}",
                 errors=naming,
                 idempotent=True,
             ),
@@ -132,12 +133,17 @@ class ProjectsFeature(Feature):
         return ProjectView.of(await self._projects.get(ProjectId(path.id), owner=caller.user))
 
     async def rename(self, *, path: ProjectPath, body: NewName, caller: Identity) -> ProjectView:
-        """Rename a project."""
+        """Rename a project.
+
+        The name that it has already changes nothing, not even the version.
+        """
 
         async def work() -> Project:
-            project = await self._projects.rename(ProjectId(path.id), body.name, owner=caller.user)
-            renamed = ProjectRenamed(project.id, project.name, project.version)
-            await self._events.publish(user_topic(caller.user), renamed)
+            id = ProjectId(path.id)
+            project, changed = await self._projects.rename(id, body.name, owner=caller.user)
+            if changed:
+                renamed = ProjectRenamed(project.id, project.name, project.version)
+                await self._events.publish(user_topic(caller.user), renamed)
             return project
 
         return ProjectView.of(await self._unit_of_work.run(work))

@@ -19,7 +19,7 @@ REQUEST_HEADERS = (
     "X-Request-ID",
     "X-User-Id",
 )
-RESPONSE_HEADERS = ("X-Request-ID", "Retry-After", REPLAYED)
+RESPONSE_HEADERS = ("Location", "X-Request-ID", "Retry-After", REPLAYED)
 
 
 class Cors(CORSMiddleware):
