@@ -64,6 +64,27 @@ async def test_a_trailing_slash_is_another_address(client: httpx2.AsyncClient) -
     assert_error(await client.get("/api/v1/projects/"), 404, "route_not_found")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1%2Fprojects",
+        "/api%2fv1/projects",
+        "/api/v1/projects%2F00000000-0000-4000-8000-000000000000",
+        "/api/v1%2Fws",
+        "/api/v1%2Fopenapi.json",
+        "/docs%2Fstart.js",
+        "/health%2Flive",
+    ],
+)
+async def test_an_encoded_slash_divides_nothing(client: httpx2.AsyncClient, path: str) -> None:
+    assert_error(await client.get(path), 404, "route_not_found")
+
+
+async def test_letters_may_be_encoded(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/api/v1/%70rojects?cursor=%2F")).status_code == 422
+    assert (await client.get("/api/v1/%70rojects?user=%2F")).status_code == 200
+
+
 async def test_a_method_the_address_does_not_take_names_all_it_takes(
     client: httpx2.AsyncClient,
 ) -> None:
@@ -79,7 +100,27 @@ async def test_head_is_answered_as_get(client: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "", "application/x-www-form-urlencoded", "application/json; charset=latin-1"],
+    [
+        "text/plain",
+        "",
+        "application/x-www-form-urlencoded",
+        "+json",
+        "application/+json",
+        "application/json/x",
+        "application/json, text/plain",
+        "application/jsonp",
+        "json",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
+        'application/json; charset=""',
+        "application/json; charset=",
+        "application/json; charset=utf-8; charset=utf-8",
+        "application/json; charset=utf-8; Charset=latin-1",
+        'application/json; charset="utf-8',
+        "application/json; charset = utf-8",
+        "application/json; profile",
+        "application/json profile=a",
+    ],
 )
 async def test_a_body_that_is_not_json_by_its_type(
     client: httpx2.AsyncClient, content_type: str
@@ -91,7 +132,23 @@ async def test_a_body_that_is_not_json_by_its_type(
     assert_error(response, 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("content_type", ["application/json;charset=UTF-8", "Application/JSON"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json;charset=UTF-8",
+        "Application/JSON",
+        "application/json;charset=utf-8;",
+        "application/json;;charset=utf8 ; ",
+        'application/json; CHARSET="UTF-8"',
+        r'application/json; charset="\u\tf-8"',
+        "application/json; profile=a",
+        'application/json; profile="https://example.org/a;charset=latin-1"; charset=utf-8',
+        r'application/json; profile="a\"; charset=latin-1"',
+        "application/json; x-charset=latin-1",
+        "application/merge-patch+json",
+        "application/vnd.api+json; version=1",
+    ],
+)
 async def test_json_by_another_spelling_is_taken(
     client: httpx2.AsyncClient, content_type: str
 ) -> None:

@@ -1,6 +1,6 @@
 """What must never reach a log, in the shapes it arrives in."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -110,9 +110,9 @@ def test_a_line_that_needs_care_is_not_harmless(line: bytes) -> None:
 def test_a_hostile_text_takes_linear_time(part: str) -> None:
     def seconds(length: int) -> float:
         text = (part * length)[:length]
-        started = perf_counter()
+        started = process_time()
         cleaned_text(text)
-        return perf_counter() - started
+        return process_time() - started
 
     short, long = min(seconds(10_000) for _ in range(3)), min(seconds(80_000) for _ in range(3))
 

@@ -66,6 +66,15 @@ async def test_a_preflight_of_an_allowed_origin_is_granted(client: httpx2.AsyncC
     assert "PATCH" in response.headers["access-control-allow-methods"]
 
 
+@pytest.mark.parametrize("names", ["", " ", ",", "content-type, ,x-user-id,"])
+async def test_a_preflight_may_leave_names_of_headers_out(
+    client: httpx2.AsyncClient, names: str
+) -> None:
+    headers = preflight(ALLOWED_ORIGIN) | {"access-control-request-headers": names}
+
+    assert (await client.options("/api/v1/projects", headers=headers)).status_code == 200
+
+
 async def test_a_refused_preflight_has_the_one_error_shape(client: httpx2.AsyncClient) -> None:
     foreign = await client.options("/api/v1/projects", headers=preflight(FOREIGN_ORIGIN))
     odd_method = await client.options(

@@ -55,6 +55,8 @@ async def nobody(caller: Identity, parameters: Parameters) -> None:
         ("project:{id:uuid}", f"project:{ID.upper()}", None),
         ("project:{id:uuid}", f"project:{ID.replace('-', '')}", None),
         ("project:{id:uuid}", "project:7", None),
+        ("file:{name}-{number}", "file:a-b-7", {"name": "a", "number": "b-7"}),
+        ("file:{name}-{number}", "file:a", None),
     ],
 )
 def test_a_pattern_takes_its_names_only(

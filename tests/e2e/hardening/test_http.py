@@ -1,5 +1,6 @@
 """HTTP/1.1 as it should not be: each request is refused or understood as RFC 9112 says."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +71,13 @@ REFUSED = {
     ),
     "fold before the first field": (asked(b"GET /show HTTP/1.1", b" Host: a"), {400}),
     "NUL in the target": (asked(b"GET /sh\0ow HTTP/1.1", b"Host: a"), {400}),
+    "fragment in the target": (asked(b"GET /show#a HTTP/1.1", b"Host: a"), {400}),
+    "only a fragment": (asked(b"GET # HTTP/1.1", b"Host: a"), {400}),
+    "fragment after a query": (asked(b"GET /show?a#b HTTP/1.1", b"Host: a"), {400}),
+    "fragment after a long host": (
+        asked(b"GET http://" + b"a" * 16_000 + b"# HTTP/1.1", b"Host: a"),
+        {400},
+    ),
     "CR in the target": (asked(b"GET /sh\row HTTP/1.1", b"Host: a"), {400}),
     "signed length": (asked(b"POST /show HTTP/1.1", b"Host: a", b"Content-Length: +0"), {400}),
     "endless length": (
@@ -77,7 +85,16 @@ REFUSED = {
         {400},
     ),
     "endless chunk": (CHUNKED + b"f" * 21 + b"\r\nx\r\n0\r\n\r\n", {400}),
+    "long chunk extension": (CHUNKED + b"1;" + b"a" * 2000 + b"\r\nx\r\n0\r\n\r\n", {400}),
+    "NUL after blanks in a chunk extension": (CHUNKED + b"1;" + b" " * 60_000 + b"\0\r\n", {400}),
     "NUL in a trailer": (CHUNKED + b"0\r\nX: \0\r\n\r\n", {400}),
+    "LF for the end of a trailer": (CHUNKED + b"0\r\nX: y\n\r\n", {400}),
+    "LF for the end of a trailer in the middle": (CHUNKED + b"0\r\nX: y\nZ: y\r\n\r\n", {400}),
+    "LF for the end of all trailers": (CHUNKED + b"0\r\nX: y\r\n\n", {400}),
+    "LF in place of trailers": (CHUNKED + b"0\r\n\n", {400}),
+    "folded trailer": (CHUNKED + b"0\r\nX: y\r\n z\r\n\r\n", {400}),
+    "fold before the first trailer": (CHUNKED + b"0\r\n X: y\r\n\r\n", {400}),
+    "trailers too large": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", {431}),
     "HTTP/0.9": (b"GET /show\r\n\r\n", {400}),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50) + b"\r\n\r\n", {400}),
     "other coding": (
@@ -122,6 +139,26 @@ def test_a_malformed_request_is_refused_and_nothing_after_it_runs(
     assert server.state()["tasks"]
     assert "ran /smuggled" not in server.program.output
     assert "Traceback" not in server.program.output
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"0\r\n\r\n",),
+        (b"0\r\nX: y\r\nZ:\r\n\r\n",),
+        (b"0\r\n", b"X: y\r", b"\n\r", b"\n"),
+        (b'1;a=b; c="d e" \r\nx\r\n', b"0 ;a\r\n\r", b"\n"),
+    ],
+)
+def test_a_chunked_body_ends_after_its_trailers(server: Server, pieces: tuple[bytes, ...]) -> None:
+    with server.connected() as client:
+        for piece in (CHUNKED, *pieces):
+            client.send(piece)
+            time.sleep(0.02)  # So that it comes as a piece of its own.
+        assert client.answer().status == 200
+
+        client.get("/show")
+        assert client.answer().status == 200
 
 
 def test_a_request_for_a_proxy_is_understood(server: Server) -> None:

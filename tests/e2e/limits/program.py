@@ -35,6 +35,19 @@ class Told(Input):
     text: str
 
 
+class One(Input):
+    size: int = 0
+
+
+class Items(Input):
+    """Whatever may hold many values."""
+
+    one: One | None = None
+    texts: list[str] = []
+    mixed: list[int | str | bool | list[int]] = []
+    sizes: dict[str, int] = {}
+
+
 class Size(Output):
     size: int
 
@@ -55,6 +68,7 @@ class Ways:
             Operation("GET", "/trial/endless", self.endless),
             Operation("GET", "/trial/report", self.report),
             Operation("POST", "/trial/read", self.read),
+            Operation("POST", "/trial/items", self.count),
             Operation("POST", "/trial/large", self.read_much, max_body=LARGE_BODY),
             Operation("POST", "/trial/unread", self.unread),
         ]
@@ -78,6 +92,9 @@ class Ways:
 
     async def read(self, *, body: Told) -> Size:
         return Size(size=len(body.text))
+
+    async def count(self, *, body: Items) -> Size:
+        return Size(size=len(body.texts) + len(body.mixed) + len(body.sizes))
 
     async def read_much(self, *, body: Told) -> Size:
         return Size(size=len(body.text))

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.slow
 
 LARGE = 500 * 1024 * 1024
 PIECE = 256 * 1024
-JSON = b"Host: a\r\nX-User-Id: alice\r\nContent-Type: application/json\r\n"
+JSON_TYPE = b"Content-Type: application/json"
+JSON = b"Host: a\r\nX-User-Id: alice\r\n" + JSON_TYPE + b"\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (PIECE, bytes(PIECE))
 
@@ -44,6 +45,24 @@ def push(client: Client, piece: bytes, total: int) -> int:
 def server() -> Iterator[Server]:
     with serving() as server:
         yield server
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (b"application/json;charset=utf-8;", 200),
+        (b'application/json; profile="a;b"', 200),
+        (b"application/problem+json", 200),
+        (b"+json", 415),
+        (b"application/json; charset=utf-8; charset=latin-1", 415),
+    ],
+)
+def test_a_body_is_json_by_its_media_type(server: Server, content_type: bytes, status: int) -> None:
+    request = head("read", length(12)).replace(JSON_TYPE, b"Content-Type: " + content_type)
+    with server.connected() as client:
+        client.send(request + b'{"text": ""}')
+
+        assert client.answer().status == status
 
 
 @pytest.mark.parametrize("framing", [length(LARGE), CHUNKED])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.hardening.client import connected
 from tests.e2e.hardening.server import eventually
 from tests.e2e.limits.server import Server, serving
 
@@ -22,6 +23,19 @@ def test_a_handler_that_takes_too_long_is_stopped_and_answered_for() -> None:
         server.program.wait_for("gave up")
         client.get("/api/v1/trial/work", ASK)
         assert client.answer().status == 200, "the connection is kept"
+
+
+def test_an_encoded_slash_divides_nothing() -> None:
+    with serving() as server, server.connected() as client:
+        for path in ("/api/v1%2Fprojects", "/api/v1/projects%2f1", "/health%2Flive"):
+            client.get(path, ASK)
+            assert client.answer().status == 404, path
+        client.get("/api/v1/%70rojects", ASK)
+        assert client.answer().status == 200
+        with connected(server.program.admin_port) as admin:
+            admin.get("/health%2Flive")
+            assert admin.answer().status == 404
+        assert client.upgrade("/api/v1%2Fws", ASK).status == 404
 
 
 def test_more_requests_than_may_be_in_flight_are_refused_at_once() -> None:

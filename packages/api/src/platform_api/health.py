@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from platform_api.errors import MethodNotAllowed, NotReady, Unhealthy, error_response
+from platform_api.router import has_encoded_slash
 from platform_api.schema import Output
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_domain.health import HealthCheck, Status
@@ -77,7 +78,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self._pages.get(scope["path"]) if scope["type"] == "http" else None
-        if page is None:
+        if page is None or has_encoded_slash(scope):
             await self._app(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD"):
             await page()(scope, receive, send)

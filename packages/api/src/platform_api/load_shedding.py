@@ -10,12 +10,12 @@ import re
 from platform_api.capacity import Capacity
 from platform_api.errors import Overloaded, error_response
 from platform_api.middleware.security_headers import HEADERS
+from platform_api.server.hardening.request_head import FIELD_LINES
 from platform_api.server.lifecycle import Lifecycle, Phase
 from platform_api.trace import Ids
 
 _HEAD = re.compile(
-    rb"(?:GET|POST|PUT|PATCH|DELETE) /(?!health/)[!-~]* HTTP/1\.1\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)*\r\n"
+    rb"(?:GET|POST|PUT|PATCH|DELETE) /(?!health/)[!\"$-~]*+ HTTP/1\.1\r\n" + FIELD_LINES
 )
 _FIELD = re.compile(
     r"\n(connection|content-length|expect|host|origin|traceparent|transfer-encoding|upgrade"

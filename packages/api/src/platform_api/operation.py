@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -22,6 +22,8 @@ from starlette.types import Scope
 from platform_api.declaration import DeclarationInvalid, check_answer, is_class, place_of, types_of
 from platform_api.errors import UnsupportedMediaType, ValidationFailed
 from platform_api.idempotency import IdempotencyHeader, Once, keyed
+from platform_api.json_reader import JsonReader
+from platform_api.media_type import is_json
 from platform_api.middleware.body_ceiling import allow_body
 from platform_api.middleware.deadline import allow_time
 from platform_api.schema import Input, Parameters, faults
@@ -35,7 +37,11 @@ Handler = Callable[..., Awaitable[Any]]
 PREFIX = "/api/v1"
 PARAMETERS = {"path": Parameters, "query": Parameters, "body": Input, "caller": Identity}
 """What a handler may take, and of which type."""
-PATH = re.compile(r"/[\w-]+(/([\w.~-]|\{\w+(:\w+)?\})+)*", re.ASCII)
+# Two parameters in one part, or two that span parts, would match in quadratic time.
+PATH = re.compile(
+    r"/[\w-]+(?:/(?:[\w.~-]*\{\w+(?::(?!path\})\w+)?\}[\w.~-]*|[\w.~-]+))*(?:/\{\w+:path\})?",
+    re.ASCII,
+)
 WITHOUT_BODY = {"GET", "DELETE"}
 
 
@@ -124,7 +130,8 @@ def _check_location(where: str, operation: Operation, answer: Any) -> None:
 def _check_path(where: str, path: str, model: type[BaseModel] | None) -> None:
     if not PATH.fullmatch(path):
         raise DeclarationInvalid(
-            f"{where}: a path is /name, then any number of /name or /{{parameter}}"
+            f"{where}: a path is /name, then any number of /name or /{{parameter}}, and"
+            " /{parameter:path} only at its end"
         )
     try:
         in_path = set(compile_path(path)[2])
@@ -145,6 +152,8 @@ class Endpoint:
         self.signature = Signature.of(operation)
         self._authenticator = authenticator
         self._once = once
+        body = self.signature.body
+        self._body: JsonReader[BaseModel] | None = JsonReader(body, "body") if body else None
         self._answer: TypeAdapter[Any] = TypeAdapter(self.signature.answer)
         self._location = compile_path(operation.location) if operation.location else None
 
@@ -211,9 +220,9 @@ class Endpoint:
             raw["query"] = lambda: query.model_validate(_query(request.query_params, query))
         if (header := signature.header) is not None:
             raw["header"] = lambda: header.of(request.headers)
-        if (body := signature.body) is not None:
+        if (body := self._body) is not None:
             json = await _json(request)
-            raw["body"] = lambda: body.model_validate_json(json)
+            raw["body"] = lambda: body.read(json)
         return _validated(raw)
 
 
@@ -237,17 +246,9 @@ def _validated(raw: Mapping[str, Callable[[], BaseModel]]) -> dict[str, Any]:
 
 
 async def _json(request: Request) -> bytes:
-    if not _is_json(request.headers):
+    if not is_json(request.headers.get("content-type", "")):
         raise UnsupportedMediaType
     return await request.body()
-
-
-def _is_json(headers: Headers) -> bool:
-    """Only UTF-8 JSON (RFC 8259, 8.1); a parameter such as `charset=utf-8` is welcome."""
-    media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "").partition("charset=")[2]
-    is_json = media_type.strip() == "application/json" or media_type.strip().endswith("+json")
-    return is_json and charset in ("", "utf-8", "utf8")
 
 
 def _query(given: QueryParams, model: type[BaseModel]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from platform_api.declaration import DeclarationInvalid, place_of
 from platform_api.errors import MethodNotAllowed, RouteNotFound
 from platform_api.operation import PREFIX, Endpoint, Operation
 
-PARAMETER = re.compile(r"\{[^}]*\}")
+PARAMETER = re.compile(r"\{[^{}]*\}")
 SOCKET_PATH = f"{PREFIX}/ws"
 
 
@@ -28,6 +28,8 @@ class Api:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if has_encoded_slash(scope):
+            raise RouteNotFound
         if scope["path"] == SOCKET_PATH:
             await self._realtime(scope, receive, send)
             return
@@ -35,6 +37,15 @@ class Api:
         segment = rest.partition("/")[0]
         feature: ASGIApp = self._features.get(segment, _nothing_here)
         await (_nothing_here if start else feature)(scope, receive, send)
+
+
+def has_encoded_slash(scope: Scope) -> bool:
+    """Return whether the path has a `%2F`, which in `scope["path"]` looks like a slash.
+
+    It is data and divides nothing (RFC 3986, 2.2), and no parameter of ours may hold a slash.
+    """
+    raw_path: bytes = scope.get("raw_path") or b""
+    return b"%2" in raw_path and b"%2f" in raw_path.lower()
 
 
 class Methods:

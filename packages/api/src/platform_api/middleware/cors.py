@@ -34,6 +34,7 @@ class Cors(CORSMiddleware):
             allow_credentials=credentials,
             expose_headers=RESPONSE_HEADERS,
         )
+        self.allow_headers.append("")  # A list may have empty elements (RFC 9110, 5.6.1.2).
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if [name for name, _ in scope["headers"]].count(b"origin") > 1:

@@ -6,10 +6,11 @@ from operator import or_
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, Discriminator, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, Discriminator, ValidationError, create_model
 
 from platform_api.declaration import DeclarationInvalid
 from platform_api.errors import ValidationFailed
+from platform_api.json_reader import JsonReader
 from platform_api.realtime.encoder import event_model
 from platform_api.realtime.message import Message, type_names
 from platform_api.realtime.messages import (
@@ -64,7 +65,7 @@ class Contract:
         events = [event_model(event) for event in topics.events]
         self.client_message = _union([*OWN_CLIENT_MESSAGES, *self.messages])
         self.server_message = _union([*OWN_SERVER_MESSAGES, *replies, *_event_message(events)])
-        self._client: TypeAdapter[ClientMessage] = TypeAdapter(self.client_message)
+        self._client: JsonReader[ClientMessage] = JsonReader(self.client_message, "message")
 
     def parse(self, text: str | bytes) -> ClientMessage:
         """Return the message in `text`. Raises `ValidationFailed`."""
@@ -76,7 +77,7 @@ class Contract:
             }
             raise ValidationFailed(errors=[fault])
         try:
-            return self._client.validate_json(text)
+            return self._client.read(text)
         except ValidationError as error:
             raise ValidationFailed(errors=faults(error, "message", below=1)) from None
 

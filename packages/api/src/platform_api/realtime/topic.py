@@ -16,7 +16,7 @@ Authorise = Callable[[Identity, Parameters], Awaitable[None]]
 """Returns when the caller may listen, else raises `Forbidden` or `NotFound`."""
 
 PARAMETER = re.compile(r"\{(\w+)(:uuid)?\}")
-PART = r"(?:[^\s{}:]|\{[^\W\d]\w*(?::uuid)?\})+"
+PART = r"(?:[^\s{}:]|\{[^\W\d]\w*(?::uuid)?\}(?!\{))+"
 PATTERN = re.compile(f"{PART}(?::{PART})*")
 # One spelling only: another would be a topic of its own, to which nothing is published.
 UUID_TEXT = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -59,7 +59,7 @@ EVENTS_ONLY = (as_declared_elsewhere, SlowPolicy.DISCONNECT, False)
 @dataclass(frozen=True, slots=True)
 class Topic:
     """All topics of one pattern, e.g. `project:{id}`. A parameter `{id:uuid}` matches UUIDs only;
-    without `:uuid` it matches any text without a colon. With `presence` listeners hear who else
+    without `:uuid` it matches any text up to a colon or the character that follows it. With `presence` listeners hear who else
     listens.
 
     Several features may declare one pattern, each with its own events. One of them gives
@@ -80,7 +80,7 @@ class Topic:
         if not PATTERN.fullmatch(self.pattern) or len(set(names)) < len(names):
             raise DeclarationInvalid(
                 f"{self.place}: a pattern is made of parts between colons, each of text without"
-                " spaces and of {name} or {name:uuid}, and no name comes twice"
+                " spaces and of {name} or {name:uuid} with text between them, and no name comes twice"
             )
         require_async(self.authorise, self.place)
         for event in self.events:
@@ -90,7 +90,9 @@ class Topic:
                 )
         regex = re.escape(texts[0])
         for name, kind, text in zip(names, kinds, texts[1:], strict=True):
-            regex += f"(?P<{name}>{UUID_TEXT if kind else '[^:]+'})" + re.escape(text)
+            # It ends at the character that follows it: two ways to match take quadratic time.
+            any_text = f"[^:{re.escape(text[:1])}]++"
+            regex += f"(?P<{name}>{UUID_TEXT if kind else any_text})" + re.escape(text)
         object.__setattr__(self, "_regex", re.compile(regex))
 
     @property

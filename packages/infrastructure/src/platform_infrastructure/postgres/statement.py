@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 READS = re.compile(r"\s*(?:SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE)
 # A function that writes cannot be seen here; `nextval` and friends do no harm when repeated.
 CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|CALL)\b", re.IGNORECASE)

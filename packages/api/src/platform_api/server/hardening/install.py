@@ -25,7 +25,7 @@ from platform_api.server.hardening.released_parser import ReleasedParser
 from platform_api.server.hardening.send_after_end import HarmlessSend
 from platform_api.server.hardening.send_deadline import SendDeadline
 from platform_api.server.hardening.shed_load import ShedLoad
-from platform_api.server.hardening.strict_http import STRICT_CHUNK_HEADER, StrictHttp
+from platform_api.server.hardening.strict_http import LINEAR_FIELD, StrictHttp
 
 
 class HardenedConnection(CutOffConnection, ToldEnd, ShedLoad, SendDeadline, BoundedClose):
@@ -55,7 +55,7 @@ REPLACED: tuple[tuple[ModuleType, str, object], ...] = (
     (hypercorn.protocol.h11, "WSStream", HardenedWebSocket),
     (hypercorn.protocol.ws_stream, "Connection", RememberingConnection),
     (hypercorn.protocol.ws_stream, "Handshake", StrictHandshake),
-    (h11._readers, "chunk_header_re", STRICT_CHUNK_HEADER),
+    (h11._readers, "header_field_re", LINEAR_FIELD),
 )
 
 

@@ -5,10 +5,12 @@ import re
 import h11
 from h11 import LocalProtocolError
 
+# Lines of fields and the empty line behind them (RFC 9112, 5): no bare LF, and nothing folded.
+FIELD_LINES = rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+\r\n"
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::([0-9]*))?"
 )
-_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"https?://([^/?]++)(.*+)", re.IGNORECASE)
 _MAX_PORT = 65535
 
 
@@ -17,12 +19,19 @@ def checked(request: h11.Request) -> h11.Request:
 
     Raises `LocalProtocolError` with the status of the refusal.
     """
+    _check_target(request)
     _check_version(request)
     _check_method(request)
     _check_framing(request)
     request = _in_origin_form(request)
     _check_host(request)
     return request
+
+
+def _check_target(request: h11.Request) -> None:
+    """Refuse a fragment: no form of the target has one (RFC 9112, 3.2)."""
+    if b"#" in request.target:
+        raise LocalProtocolError("The target has a fragment.")
 
 
 def _check_version(request: h11.Request) -> None:

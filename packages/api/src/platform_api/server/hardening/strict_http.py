@@ -1,23 +1,88 @@
 """HTTP/1.1 as RFC 9112 has it, where h11 is more forgiving than a server in public may be."""
 
+import asyncio
 import re
 from typing import Any
 
 import h11
 from h11 import LocalProtocolError
+from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
+from hypercorn.events import Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 
 from platform_api.server.hardening.limits import HardenedConfig
-from platform_api.server.hardening.request_head import checked
+from platform_api.server.hardening.request_head import FIELD_LINES, checked
 
-# h11's own lets any byte but LF into an extension (RFC 9112, 7.1.1).
-STRICT_CHUNK_HEADER = re.compile(
-    rb"(?P<chunk_size>[0-9A-Fa-f]{1,20})(?P<chunk_ext>;[\t\x20-\x7e\x80-\xff]*)?[ \t]*\r\n"
+# h11's own takes quadratic time for blanks before a NUL.
+LINEAR_FIELD = re.compile(
+    rb"(?P<field_name>[-!#$%&'*+.^_`|~0-9a-zA-Z]++):[ \t]*+"
+    rb"(?P<field_value>(?:[^\x00\s]++(?:[ \t]++[^\x00\s]++)*+)?+)[ \t]*+"
 )
-BLANK_LINES = re.compile(rb"(?:\r\n)+")
+BLANK_LINES = re.compile(rb"(?:\r\n)++")
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 FOLD = re.compile(rb"\n[\t ]")
+TRAILERS = re.compile(FIELD_LINES)
+# h11's own lets an extension be of any length and any bytes but LF (RFC 9112, 7.1.1).
+_SIZE = rb"([0-9A-Fa-f]{1,20})[ \t]{0,64}+(?:;[\t -~\x80-\xff]{0,1024}+)?+\r\n"
+FIRST_CHUNK = re.compile(_SIZE)
+NEXT_CHUNK = re.compile(rb"\r\n" + _SIZE)
+LONGEST_SIZE = 1200  # Bytes; a little more than what matches.
+
+
+class StrictChunkedReader(ChunkedReader):
+    """Returns all chunks at hand as one piece of data, and drops the trailers.
+
+    Removes: 40 microseconds for each chunk, of which a client may send one for every byte;
+    trailers that end with a bare LF or are folded accepted; a size of any length accepted.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        """`max_bytes` bounds the trailers."""
+        self._max_bytes = max_bytes
+        self._size = FIRST_CHUNK
+        self._left = 0
+        self._has_ended = False
+
+    def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        pieces: list[bytearray] = []
+        if not self._has_ended:
+            buffer.maybe_extract_at_most(self._read(buffer._data, pieces))
+        if pieces:
+            return h11.Data(data=b"".join(pieces))
+        return self._end(buffer) if self._has_ended else None
+
+    def _read(self, data: bytearray, pieces: list[bytearray]) -> int:
+        """Add what is at hand to `pieces`; return how many bytes were read."""
+        at = 0
+        while True:
+            if piece := data[at : at + self._left]:
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+            size = None if self._left else self._size.match(data, at)
+            if size is None:
+                self._check_incomplete(data, at)
+                return at
+            self._size = NEXT_CHUNK
+            self._left = int(size[1], 16)
+            at = size.end()
+            if self._left == 0:
+                self._has_ended = True
+                return at - 1  # Its LF begins the end: an empty line, or trailers before one.
+
+    def _check_incomplete(self, data: bytearray, at: int) -> None:
+        if data.find(b"\n", at + len(b"\r\n")) >= 0 or len(data) - at > LONGEST_SIZE:
+            raise LocalProtocolError("The size of a chunk is invalid.")
+
+    def _end(self, buffer: ReceiveBuffer) -> h11.EndOfMessage | None:
+        end = END_OF_HEAD.search(buffer._data, 0, self._max_bytes)
+        if end is None:
+            return None  # h11 waits for more, or refuses what is longer than a head may be.
+        if not TRAILERS.fullmatch(buffer._data, 1, end.end()):
+            raise LocalProtocolError("The trailers are invalid.")
+        buffer.maybe_extract_at_most(end.end())
+        return h11.EndOfMessage()
 
 
 class StrictConnection(h11.Connection):
@@ -61,6 +126,10 @@ class StrictConnection(h11.Connection):
         event = super()._extract_next_receive_event()
         return checked(event) if isinstance(event, h11.Request) else event
 
+    def _get_io_object(self, *args: Any) -> Any:
+        found = super()._get_io_object(*args)
+        return StrictChunkedReader(self._max_bytes) if isinstance(found, ChunkedReader) else found
+
     def _is_only_blank(self) -> bool:
         """Take empty lines before a request away (RFC 9112, 2.2); say whether nothing is left."""
         if blank := BLANK_LINES.match(self._receive_buffer._data):
@@ -84,8 +153,9 @@ class StrictHttp(H11Protocol):
     Removes: both lengths accepted, and the connection kept, so that a proxy and this server may
     see different requests; an invalid Host, `get` and HTTP/9.9 accepted; the limit of a head not
     looked at when it came in one piece, none for the number of fields; folded fields accepted; the
-    target of a proxy request taken for a path; an empty line before a request refused; a 200 turned
-    into 400 by bytes after a request with `connection: close`.
+    target of a proxy request taken for a path; a fragment taken for a part of it; quadratic time
+    for a field of blanks; an empty line before a request refused; a 200 turned into 400 by bytes
+    after a request with `connection: close`.
     """
 
     config: HardenedConfig
@@ -96,3 +166,8 @@ class StrictHttp(H11Protocol):
         self.connection = StrictConnection(
             max_bytes=limits.head_bytes, max_fields=limits.head_fields
         )
+
+    async def handle(self, event: Event) -> None:
+        await super().handle(event)
+        if isinstance(event, RawData) and self.connection.their_state is h11.SEND_BODY:
+            await asyncio.sleep(0)  # Reading what has come already would not let others run.

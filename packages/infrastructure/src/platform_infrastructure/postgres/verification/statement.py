@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PLACEHOLDER = re.compile(
-    r"%(?:(?P<percent>%)|\((?P<name>[^)]*)\)(?P<format>.?)|(?P<other>.?))", re.DOTALL
+    r"%(?:(?P<percent>%)|\((?P<name>[^()%]*)\)(?P<format>.?)|(?P<other>.?))", re.DOTALL
 )
 
 
