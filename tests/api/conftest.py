@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import httpx2
 import pytest
@@ -120,9 +121,7 @@ class World:
     def app(self) -> ASGIApp:
         features = self.features
         contract = Contract(self.topics, messages_of(features))
-        document = openapi(
-            operations_of(features), contract.client_message, contract.server_message
-        )
+        document = plain_document() if self.trial == Trial() else document_of(features, contract)
         realtime = Realtime(
             contract,
             self.sockets,
@@ -149,6 +148,17 @@ class World:
             base_url="http://test",
             headers={"x-user-id": "alice", **headers},
         )
+
+
+def document_of(features: Sequence[Feature], contract: Contract) -> dict[str, Any]:
+    return openapi(operations_of(features), contract.client_message, contract.server_message)
+
+
+@cache
+def plain_document() -> dict[str, Any]:
+    """The contract without a trial: once, for it takes most of the time of making an application."""
+    world = World()
+    return document_of(world.features, Contract(world.topics, messages_of(world.features)))
 
 
 @pytest.fixture

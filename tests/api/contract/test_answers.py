@@ -1,6 +1,8 @@
 """What the application really answers is what its contract says."""
 
-from collections.abc import Awaitable, Callable
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -8,67 +10,64 @@ import httpx2
 import pytest
 
 from platform_api.contract.errors import ALWAYS, WHEN_WRITING, WITH_INPUT, WITH_KEY
+from platform_api.contract.operations import described
 from platform_api.errors import BodyTimeout, InternalError, TooManyBodies, ValidationFailed
+from platform_api.feature import operations_of
 from platform_domain.errors import DomainError, Forbidden
 from platform_domain.identity import Authenticator, Credentials, Identity
-from platform_domain.projects import ProjectNameInvalid, ProjectNameTaken, ProjectNotFound
 from tests.api.conftest import MAX_BODY_BYTES, World
+from tests.api.contract.cases import Cases, Request, all_cases
 from tests.api.contract.documented import assert_documented, operations_in
 
 pytestmark = pytest.mark.anyio
 
 PROJECTS = "/api/v1/projects"
-PROJECT = f"{PROJECTS}/{UUID(int=7)}"
 BODY: dict[str, Any] = {"json": {"name": "Storyboard"}}
-RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "projects_create": ("POST", PROJECTS, BODY),
-    "projects_list": ("GET", PROJECTS, {}),
-    "projects_show": ("GET", PROJECT, {}),
-    "projects_rename": ("PATCH", PROJECT, BODY),
-    "projects_delete": ("DELETE", PROJECT, {}),
-}
-"""A request for each operation that nothing is wrong with."""
+CASES = all_cases()
+RIGHT = {id: request for cases in CASES for id, request in cases.right.items()}
+OPERATIONS = {each.id: each for each in described(operations_of(World().features))}
+MISSING = str(UUID(int=7))
+"""Takes the place of `{id}` where there is nothing yet."""
 
-WRITING = ("projects_create", "projects_rename", "projects_delete")
-NAMING = ("projects_create", "projects_rename")
-OF_ONE = ("projects_show", "projects_rename", "projects_delete")
 
-RAISED_BY_PORTS: list[tuple[str, type[BaseException]]] = [
-    *((id, RuntimeError) for id in RIGHT),
-    *((id, kind) for id in RIGHT for kind in ALWAYS if kind is not InternalError),
-    *((id, kind) for id in WRITING for kind in WHEN_WRITING),
-    *((id, kind) for id in RIGHT for kind in WITH_INPUT if kind is not ValidationFailed),
-    *((id, kind) for id in NAMING for kind in (ProjectNameTaken, ProjectNameInvalid)),
-    *((id, ProjectNotFound) for id in OF_ONE),
-    *((id, kind) for id in NAMING for kind in (BodyTimeout, TooManyBodies)),
-    *(("projects_create", kind) for kind in WITH_KEY),
-]
+def raised_by_ports() -> Iterator[tuple[str, type[BaseException]]]:
+    for id, each in OPERATIONS.items():
+        yield id, RuntimeError
+        yield from ((id, kind) for kind in ALWAYS if kind is not InternalError)
+        yield from ((id, kind) for kind in each.operation.errors)
+        signature = each.signature
+        if each.operation.method != "GET":
+            yield from ((id, kind) for kind in WHEN_WRITING)
+        if signature.path or signature.query or signature.body:
+            yield from ((id, kind) for kind in WITH_INPUT if kind is not ValidationFailed)
+        if signature.body:
+            yield from ((id, kind) for kind in (BodyTimeout, TooManyBodies))
+        if each.operation.idempotent:
+            yield from ((id, kind) for kind in WITH_KEY)
 
-BAD_ID = f"{PROJECTS}/7"
-WITH_A_SLASH = f"{PROJECTS}/a%2Fb"
+
 TEXT: dict[str, Any] = {"content": b"name=a", "headers": {"content-type": "text/plain"}}
 WITHOUT_TYPE: dict[str, Any] = {"content": b"{}"}
-NO_NAME: dict[str, Any] = {"json": {"nam": "a"}}
+UNKNOWN_FIELD: dict[str, Any] = {"json": {"no_such_field": "a"}}
 TOO_LARGE: dict[str, Any] = {"json": {"name": "a" * MAX_BODY_BYTES}}
-WRONG: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("projects_create", "POST", PROJECTS, NO_NAME),
-    ("projects_create", "POST", PROJECTS, TEXT),
-    ("projects_create", "POST", PROJECTS, WITHOUT_TYPE),
-    ("projects_create", "POST", PROJECTS, TOO_LARGE),
-    ("projects_create", "POST", PROJECTS, {**BODY, "headers": {"idempotency-key": "a b"}}),
-    ("projects_list", "GET", PROJECTS, {"params": {"limit": "many"}}),
-    ("projects_list", "GET", PROJECTS, {"params": {"cursor": "nonsense"}}),
-    ("projects_rename", "PATCH", BAD_ID, NO_NAME),
-    ("projects_rename", "PATCH", PROJECT, TEXT),
-    ("projects_rename", "PATCH", PROJECT, TOO_LARGE),
-    ("projects_rename", "PATCH", WITH_A_SLASH, BODY),
-    ("projects_show", "GET", BAD_ID, {}),
-    ("projects_show", "GET", WITH_A_SLASH, {}),
-    ("projects_show", "GET", PROJECT, {}),
-    ("projects_delete", "DELETE", BAD_ID, {}),
-    ("projects_delete", "DELETE", WITH_A_SLASH, {}),
-    ("projects_delete", "DELETE", PROJECT, {}),
-]
+BAD_KEY: dict[str, Any] = {"headers": {"idempotency-key": "a b"}}
+
+
+def wrong_requests() -> Iterator[tuple[str, Request]]:
+    for id, each in OPERATIONS.items():
+        method, path, rest = RIGHT.get(id, ("GET", "", {}))
+        if each.signature.body:
+            for body in (UNKNOWN_FIELD, TEXT, WITHOUT_TYPE, TOO_LARGE):
+                yield id, (method, path, body)
+        if each.operation.idempotent:
+            yield id, (method, path, rest | BAD_KEY)
+        if each.signature.path:
+            yield id, (method, path.replace("{id}", "a%2Fb"), rest)
+    for cases in CASES:
+        yield from cases.wrong
+
+
+RAISED_BY_PORTS = list(raised_by_ports())
 
 
 class Refusing(Authenticator):
@@ -76,9 +75,15 @@ class Refusing(Authenticator):
         raise Forbidden
 
 
+PUBLISHED: list[bytes] = []
+
+
 async def document_of(world: World) -> dict[str, Any]:
-    async with world.client() as client:
-        return dict((await client.get("/api/v1/openapi.json")).json())
+    """Return a copy of what is published. All worlds of this module publish the same."""
+    if not PUBLISHED:
+        async with world.client() as client:
+            PUBLISHED.append((await client.get("/api/v1/openapi.json")).content)
+    return dict(json.loads(PUBLISHED[0]))
 
 
 def raising(error: type[BaseException]) -> Callable[..., Awaitable[Any]]:
@@ -89,11 +94,18 @@ def raising(error: type[BaseException]) -> Callable[..., Awaitable[Any]]:
 
 
 def break_ports(world: World, error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in ("create", "get", "list", "rename", "delete"):
-        monkeypatch.setattr(world.projects, method, raising(error))
+    for port in (cases.port(world) for cases in CASES):
+        for name, _ in inspect.getmembers(port, inspect.iscoroutinefunction):
+            monkeypatch.setattr(port, name, raising(error))
 
 
-async def test_every_operation_has_a_request_here(world: World) -> None:
+async def ask(client: httpx2.AsyncClient, request: Request, id: str = MISSING) -> httpx2.Response:
+    method, path, rest = request
+    return await client.request(method, path.replace("{id}", id), **rest)
+
+
+async def test_every_operation_has_a_request(world: World) -> None:
+    """It is in `CASES` of the test module of its feature, in tests/api/features."""
     assert operations_in(await document_of(world)).keys() == RIGHT.keys()
 
 
@@ -105,22 +117,16 @@ async def test_a_success_that_is_repeated(world: World, client: httpx2.AsyncClie
     assert_documented(await document_of(world), "projects_create", answer)
 
 
-async def test_successes(world: World, client: httpx2.AsyncClient) -> None:
-    document = await document_of(world)
+@pytest.mark.parametrize("cases", CASES)
+async def test_successes(world: World, client: httpx2.AsyncClient, cases: Cases) -> None:
+    document, resource = await document_of(world), MISSING
 
-    created = await client.post(PROJECTS, **BODY)
-    project = f"{PROJECTS}/{created.json()['id']}"
-    answers = {
-        "projects_create": created,
-        "projects_list": await client.get(PROJECTS),
-        "projects_show": await client.get(project),
-        "projects_rename": await client.patch(project, **BODY),
-        "projects_delete": await client.delete(project),
-    }
-
-    assert all(answer.is_success for answer in answers.values())
-    for id, answer in answers.items():
+    for id, request in cases.right.items():
+        answer = await ask(client, request, resource)
+        assert answer.is_success
         assert_documented(document, id, answer)
+        if answer.content:
+            resource = answer.json().get("id", resource)
 
 
 @pytest.mark.parametrize(("id", "error"), RAISED_BY_PORTS)
@@ -128,26 +134,20 @@ async def test_failures_of_ports(
     world: World, monkeypatch: pytest.MonkeyPatch, id: str, error: type[BaseException]
 ) -> None:
     break_ports(world, error, monkeypatch)
-    method, path, rest = RIGHT[id]
 
     async with world.client() as client:
-        response = await client.request(method, path, **rest)
+        response = await ask(client, RIGHT[id])
 
     expected = error.code if issubclass(error, DomainError) else "internal_error"
     assert response.json()["code"] == expected
     assert_documented(await document_of(world), id, response)
 
 
-@pytest.mark.parametrize(("id", "method", "path", "rest"), WRONG)
+@pytest.mark.parametrize(("id", "request_"), [*wrong_requests()])
 async def test_wrong_requests(
-    world: World,
-    client: httpx2.AsyncClient,
-    id: str,
-    method: str,
-    path: str,
-    rest: dict[str, Any],
+    world: World, client: httpx2.AsyncClient, id: str, request_: Request
 ) -> None:
-    response = await client.request(method, path, **rest)
+    response = await ask(client, request_)
 
     assert response.is_client_error
     assert_documented(await document_of(world), id, response)
@@ -155,15 +155,14 @@ async def test_wrong_requests(
 
 @pytest.mark.parametrize("id", RIGHT)
 async def test_callers_who_are_unknown_or_not_allowed(world: World, id: str) -> None:
-    method, path, rest = RIGHT[id]
     document = await document_of(world)
 
     async with world.client() as client:
         del client.headers["x-user-id"]
-        unknown = await client.request(method, path, **rest)
+        unknown = await ask(client, RIGHT[id])
     world.authenticator = Refusing()
     async with world.client() as client:
-        refused = await client.request(method, path, **rest)
+        refused = await ask(client, RIGHT[id])
 
     assert (unknown.status_code, refused.status_code) == (401, 403)
     assert_documented(document, id, unknown)

@@ -1,16 +1,26 @@
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
 
 from platform_api.features.projects import NewName, NewProject, ProjectPath, ProjectsFeature
+from platform_api.paging import Cursor
 from platform_domain.events import TopicName
 from platform_domain.identity import Identity, UserId
-from platform_domain.projects import ProjectCreated, ProjectDeleted, ProjectRenamed
+from platform_domain.projects import (
+    ProjectCreated,
+    ProjectDeleted,
+    ProjectId,
+    ProjectMark,
+    ProjectRenamed,
+)
 from platform_domain.unit_of_work import UnitOfWork
 from tests.api.conftest import World
+from tests.api.contract.cases import Cases
+from tests.api.contract.documented import operations_in
 from tests.api.shapes import assert_error
 from tests.fakes import InMemoryProjects, RecordedEvents
 
@@ -18,6 +28,46 @@ pytestmark = pytest.mark.anyio
 
 PROJECTS = "/api/v1/projects"
 T = TypeVar("T")
+
+PROJECT = f"{PROJECTS}/{{id}}"
+BODY: dict[str, Any] = {"json": {"name": "Storyboard"}}
+# Unicode's White_Space, which is what is stripped; ECMA's \s has U+FEFF more and U+0085 less.
+NOT_BLANK = r"[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+
+def narrow(document: dict[str, Any]) -> None:
+    """A cursor is opaque, but not any text; a name is stripped before it is measured."""
+    mark = ProjectMark(datetime(2026, 1, 2, tzinfo=UTC), ProjectId(UUID(int=7)))
+    parameters = operations_in(document)["projects_list"]["parameters"]
+    (cursor,) = (parameter for parameter in parameters if parameter["name"] == "cursor")
+    cursor["schema"] = {"enum": [Cursor(ProjectMark).encode(mark)]}
+    for model in ("NewProject", "NewName"):
+        document["components"]["schemas"][model]["properties"]["name"]["allOf"] = [
+            {"pattern": NOT_BLANK}
+        ]
+
+
+CASES = Cases(
+    port=lambda world: world.projects,
+    right={
+        "projects_create": ("POST", PROJECTS, BODY),
+        "projects_list": ("GET", PROJECTS, {}),
+        "projects_show": ("GET", PROJECT, {}),
+        "projects_rename": ("PATCH", PROJECT, BODY),
+        "projects_delete": ("DELETE", PROJECT, {}),
+    },
+    wrong=[
+        ("projects_list", ("GET", PROJECTS, {"params": {"limit": "many"}})),
+        ("projects_list", ("GET", PROJECTS, {"params": {"cursor": "nonsense"}})),
+        ("projects_rename", ("PATCH", f"{PROJECTS}/7", BODY)),
+        ("projects_rename", ("PATCH", PROJECT, BODY)),
+        ("projects_show", ("GET", f"{PROJECTS}/7", {})),
+        ("projects_show", ("GET", PROJECT, {})),
+        ("projects_delete", ("DELETE", f"{PROJECTS}/7", {})),
+        ("projects_delete", ("DELETE", PROJECT, {})),
+    ],
+    narrow=narrow,
+)
 
 
 class WatchedUnitOfWork(UnitOfWork):
