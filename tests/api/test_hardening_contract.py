@@ -19,17 +19,16 @@ from hypercorn.protocol import ws_stream
 
 from platform_api.server.hardening import install
 from platform_api.server.hardening.app_queue import UnblockedTaskGroup
-from platform_api.server.hardening.close_code import RememberingConnection
 from platform_api.server.hardening.message_limit import MessageBuffer
 from platform_api.server.hardening.refused_upgrade import StrictHandshake
 from platform_api.server.hardening.strict_http import StrictChunkedReader, StrictConnection
 
 OURS = (
     install.HardenedConnection,
+    install.HardenedFrames,
     install.HardenedHttp,
     install.HardenedWebSocket,
     MessageBuffer,
-    RememberingConnection,
     StrictChunkedReader,
     StrictConnection,
     StrictHandshake,

@@ -1,6 +1,7 @@
 """The server under attack, and what can be seen of it from outside."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -59,3 +60,9 @@ def eventually(holds: Callable[[], bool], *, within: float = PATIENCE_SECONDS) -
         assert waited < within, f"still not so after {waited:.1f} s"
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor's time that the process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.e2e.hardening.server import cpu_seconds
 from tests.e2e.limits.load import Answer, Load
 
 CONNECTIONS, AT_ONCE = 200, 8
@@ -91,12 +92,6 @@ async def overload_of(port: int, pid: int, ask: bytes, rate: float) -> Period:
     load.close()
     health.close()
     return Period(load.answers, health.answers, OVERLOAD_SECONDS, cpu)
-
-
-def cpu_seconds(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -17,7 +17,9 @@ class SocketsSettings(Section):
     max_per_user: Count = Field(50, description="WebSockets of one user at most.")
     max_topics: Count = Field(200, description="Topics that one WebSocket may hear.")
     messages_per_second: Count = Field(
-        50, description="Messages a second that one WebSocket may send; twice as many in a burst."
+        50,
+        description="Messages a second that one WebSocket may send; twice as many in a burst. Pings"
+        " and pongs count too. Fragments: 16 a message, more for a large one now and then.",
     )
     max_message_bytes: int = Field(
         65_536, ge=1024, le=16_777_216, description="Largest message of a client in bytes."

@@ -9,10 +9,10 @@ from typing import Any
 from loguru import logger
 from starlette.types import Message, Receive, Send
 
+from platform_api.rate import Rate
 from platform_api.realtime.close_codes import CloseCode
 from platform_api.realtime.messages import ServerMessage
 from platform_api.realtime.outbox import Outbox, OutboxFull, Text
-from platform_api.realtime.rate import Rate
 from platform_api.realtime.topic import SlowPolicy
 from platform_domain.identity import Identity
 
@@ -140,7 +140,9 @@ class Session:
 
     async def _handle(self, handle: Handle) -> None:
         try:
+            await handle(self, self._inbox.pop(0))
             while self._inbox:
+                await asyncio.sleep(0)  # Others run between the messages of a burst.
                 await handle(self, self._inbox.pop(0))
         finally:
             self._handler = None

@@ -15,11 +15,11 @@ from platform_api.server.hardening.bounded_close import BoundedClose
 from platform_api.server.hardening.close_code import RememberingConnection, ToldCloseCode
 from platform_api.server.hardening.close_deadline import CloseDeadline
 from platform_api.server.hardening.cut_off import CutOffConnection
+from platform_api.server.hardening.frame_rate import FrameRate, SlicedConnection
 from platform_api.server.hardening.head_deadline import NoticedHead
 from platform_api.server.hardening.http1_only import Http1Only
 from platform_api.server.hardening.invited_body import InvitedBody
 from platform_api.server.hardening.message_limit import BoundedMessages
-from platform_api.server.hardening.pong_deadline import PongDeadline
 from platform_api.server.hardening.refused_upgrade import CleanRefusal, StrictHandshake
 from platform_api.server.hardening.released_parser import ReleasedParser
 from platform_api.server.hardening.send_after_end import HarmlessSend
@@ -40,11 +40,15 @@ class HardenedWebSocket(
     CleanRefusal,
     HarmlessSend,
     CloseDeadline,
-    PongDeadline,
+    FrameRate,
     ToldCloseCode,
     BoundedMessages,
 ):
     """One WebSocket."""
+
+
+class HardenedFrames(RememberingConnection, SlicedConnection):
+    """The parser of one WebSocket's frames."""
 
 
 # The module that looks a name up, the name, and what it finds from now on.
@@ -53,7 +57,7 @@ REPLACED: tuple[tuple[ModuleType, str, object], ...] = (
     (hypercorn.asyncio.tcp_server, "TaskGroup", UnblockedTaskGroup),
     (hypercorn.protocol, "H11Protocol", HardenedHttp),
     (hypercorn.protocol.h11, "WSStream", HardenedWebSocket),
-    (hypercorn.protocol.ws_stream, "Connection", RememberingConnection),
+    (hypercorn.protocol.ws_stream, "Connection", HardenedFrames),
     (hypercorn.protocol.ws_stream, "Handshake", StrictHandshake),
     (h11._readers, "header_field_re", LINEAR_FIELD),
 )

@@ -16,9 +16,9 @@ class Limits:
     """Times in seconds, sizes in bytes.
 
     `head_*` is the request line with the headers; its time begins with the connection or with the
-    first byte after another request. `send_timeout` ends a connection whose peer takes no byte for
-    so long. A WebSocket gets a ping every `ping_interval` and is dead after `pong_timeout` without
-    any byte from it.
+    first byte after another request. `send_timeout` ends a connection whose peer takes no byte in
+    that time. A WebSocket gets a ping every `ping_interval` and is dead after `pong_timeout` without
+    any byte from it. `FrameRate` derives from `messages_per_second` how many frames it may send.
     """
 
     head_timeout: float
@@ -27,6 +27,7 @@ class Limits:
     keep_alive_timeout: float
     send_timeout: float
     message_bytes: int
+    messages_per_second: float
     ping_interval: float
     pong_timeout: float
 
@@ -40,6 +41,7 @@ class Limits:
             keep_alive_timeout=http.keep_alive_timeout,
             send_timeout=http.send_timeout,
             message_bytes=sockets.max_message_bytes,
+            messages_per_second=sockets.messages_per_second,
             ping_interval=sockets.ping_interval,
             pong_timeout=sockets.pong_timeout,
         )

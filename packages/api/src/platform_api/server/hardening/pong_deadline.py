@@ -47,7 +47,7 @@ class PongDeadline(DirectFrames):
     def _look(self) -> None:
         limits, now = self.config.limits, self.context.time()
         if now >= self._heard_at + limits.pong_timeout:
-            self.task_group.spawn(self._give_up)
+            self.task_group.spawn(self.give_up, HEARTBEAT_LOST, "heartbeat lost")
             return
         if now >= self._pinged_at + limits.ping_interval:
             self._pinged_at = now
@@ -60,8 +60,9 @@ class PongDeadline(DirectFrames):
         if not self.write_frame(PING):
             self.task_group.spawn(self._send_wsproto_event, Ping())
 
-    async def _give_up(self) -> None:
-        farewell = CloseConnection(code=HEARTBEAT_LOST, reason="heartbeat lost")
+    async def give_up(self, code: int, reason: str) -> None:
+        """End the socket with an attempt at a close frame: the peer may not be reading."""
+        farewell = CloseConnection(code=code, reason=reason)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self._send_wsproto_event(farewell)
