@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 FIELDS = b"Host: a\r\nX-User-Id: alice\r\nContent-Type: application/json\r\n"
 GET = b"GET /api/v1/trial/work HTTP/1.1\r\n" + FIELDS
+CHUNKED = b"POST /api/v1/trial/read HTTP/1.1\r\n" + FIELDS + b"Transfer-Encoding: chunked\r\n\r\n"
 UNFINISHED = frame(BINARY, b"", fin=False)
 # What is sent once, and what is sent again and again.
 SOCKET_FLOODS = {
@@ -29,6 +30,8 @@ HTTP_FLOODS = {
     "large heads": (b"", GET + b"a:b\r\n" * 90 + b"\r\n"),
     "fields": (GET, b"a:b\r\n"),
     "empty lines": (b"", b"\r\n"),
+    "one-byte chunks": (CHUNKED, b"1\r\nx\r\n"),
+    "trailers": (CHUNKED + b"0\r\n", b"a:b\r\n" * 13_000 + b"\r\n"),
 }
 BLOCK_BYTES = 65_536
 BYTES_A_SECOND = 2 * 1024 * 1024
