@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from platform_infrastructure.postgres.parameters import ignore_environment
 from tests.database_desk import AskedDatabases, Desk, RunDatabases
 from tests.databases import Databases, empty_tables, temporary_database
 
@@ -22,6 +23,7 @@ NUMBERS = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    ignore_environment()
     workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
     if workerinput is not None:
         config.stash[DATABASES] = AskedDatabases(*workerinput["databases"])

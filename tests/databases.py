@@ -24,7 +24,7 @@ from psycopg import sql
 
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from platform_infrastructure.postgres.pool import parsed
+from platform_infrastructure.postgres.parameters import parsed
 
 IMAGE = "postgres:18"
 PING_SECONDS = 0.5

@@ -146,6 +146,42 @@ def statement_timeout(url: str) -> str:
     return str(shown)
 
 
+def test_date_style_and_time_zone_are_ours_through_the_pooler(tmp_path: Path, roles: Roles) -> None:
+    alter(roles, "DateStyle = 'German'", "TimeZone = 'Asia/Tokyo'")
+    with (
+        pooled(roles.ordinary) as through,
+        listening(tmp_path, **settings(roles, through)) as program,
+        client(program) as http,
+    ):
+        made = patiently(lambda: http.post("/projects", json={"name": "Storyboard"})).json()
+
+    assert made["created_at"].endswith("Z")
+
+
+def test_a_setting_of_the_role_that_the_pooler_lets_through_is_refused_with_the_fix(
+    tmp_path: Path, roles: Roles
+) -> None:
+    alter(roles, "IntervalStyle = 'sql_standard'", "default_transaction_read_only = on")
+    with (
+        pooled(roles.ordinary) as through,
+        started(tmp_path, **settings(roles, through)) as program,
+    ):
+        assert program.exit_code() == 1
+
+    user = urlsplit(roles.ordinary).username
+    for setting in ("IntervalStyle = postgres", "default_transaction_read_only = off"):
+        assert f"ALTER ROLE {user} SET {setting}" in program.output
+    assert "Next attempt" not in program.output
+    assert "Traceback" not in program.output
+
+
+def alter(roles: Roles, *changes: str) -> None:
+    role = sql.Identifier(str(urlsplit(roles.ordinary).username))
+    with psycopg.connect(roles.direct, autocommit=True) as owner:
+        for change in changes:
+            owner.execute(sql.SQL("ALTER ROLE {} SET {}").format(role, sql.SQL(change)))
+
+
 def test_a_pooler_that_refuses_our_options_is_told_in_words(tmp_path: Path, roles: Roles) -> None:
     with (
         pooled(roles.ordinary, ignored="extra_float_digits") as through,

@@ -19,6 +19,7 @@ from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.api.shapes import assert_error
 from tests.e2e.hardening.client import TEXT, Client, connected, frame
 from tests.e2e.serve import listening, run, started
+from tests.infrastructure.postgres.test_parameters import ENVIRONMENT
 from tests.processes import Program
 
 ORIGIN = "https://app.example.com"
@@ -45,7 +46,8 @@ def test_a_newcomer_needs_no_database_and_finds_the_data_again(tmp_path: Path) -
         program.signal()
         assert program.exit_code() == 0
 
-    with listening(tmp_path) as program, client(program) as http:
+    # The embedded server is what it is, whatever other PostgreSQL the shell is set up for.
+    with listening(tmp_path, **ENVIRONMENT) as program, client(program) as http:
         found = http.get(f"/api/v1/projects/{created.json()['id']}")
 
     assert found.status_code == 200

@@ -2,17 +2,15 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from loguru import logger
 from pydantic import SecretStr
 
 from platform_api.cli.drill.fault_proxy import FaultProxy
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.connect import connect, place, wait_for_database
-from platform_infrastructure.postgres.pool import parsed
+from platform_infrastructure.postgres.parameters import parsed
 from tests.infrastructure.postgres.connections import settings_for
 from tests.infrastructure.postgres.faults import through
 
@@ -20,14 +18,6 @@ ENCRYPTION = struct.pack("!h", 1234)
 """How requests for TLS and GSSAPI begin, where others have the protocol's version."""
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def log() -> Any:
-    lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    yield lines
-    logger.remove(sink)
 
 
 async def test_a_database_that_is_there_is_waited_for_without_a_word(

@@ -16,14 +16,14 @@ from platform_config import DatabaseSettings
 from platform_domain.event_bus import Position
 from platform_domain.events import TopicName
 from platform_infrastructure.postgres.bounded import bounded
-from platform_infrastructure.postgres.connect import connect_directly
+from platform_infrastructure.postgres.connect import connect_directly, require_writes
 from platform_infrastructure.postgres.query import Query
 
 T = TypeVar("T")
 
 LISTEN = b"LISTEN platform_events"
-QUIET_SECONDS = 10.0
-"""After so long without a notification we ask whether the server is still there."""
+QUIET_SECONDS = 2.0
+"""Seconds without a notification after which we ask whether the server is still the primary."""
 PING_SECONDS = 1.0
 
 
@@ -52,8 +52,9 @@ class Wakeups:
             notifies = self._connection.notifies(timeout=QUIET_SECONDS, stop_after=1)
             if heard := [Wakeup.read(notify.payload) async for notify in notifies]:
                 return heard
-            # A server that vanished without a word would be waited for until TCP gives up.
-            await bounded(self._connection, self._connection.execute("SELECT 1"), PING_SECONDS)
+            # A server that vanished without a word would be waited for until TCP gives up, and an
+            # old primary that became read-only for ever: events are written on the new one.
+            await require_writes(self._connection, PING_SECONDS)
 
     async def run(self, query: Query[T]) -> T:
         return await bounded(self._connection, query.execute(self._connection), self._bound)
@@ -61,9 +62,13 @@ class Wakeups:
 
 @asynccontextmanager
 async def listening(settings: DatabaseSettings) -> AsyncIterator[Wakeups]:
-    """Listen on a connection of its own."""
+    """Listen on a connection of its own.
+
+    Raises `ReadOnly`, among psycopg's errors, where the address leads to a server without writes.
+    """
     connection = await connect_directly(settings)
     try:
+        await require_writes(connection, PING_SECONDS)
         await bounded(connection, connection.execute(LISTEN), PING_SECONDS)
         yield Wakeups(connection, settings.statement_timeout)
     finally:

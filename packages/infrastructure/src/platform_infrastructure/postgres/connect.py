@@ -1,4 +1,8 @@
-"""The first connection: try until PostgreSQL answers, or say why it will not."""
+"""Opens single connections, and checks that the server is one that our code can work with."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 from loguru import logger
@@ -14,11 +18,14 @@ from tenacity import (
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.bounded import NoAnswer
-from platform_infrastructure.postgres.pool import (
+from platform_infrastructure.postgres.bounded import NoAnswer, bounded
+from platform_infrastructure.postgres.parameters import (
+    SEARCH_PATH,
+    SESSION,
     connection_parameters,
     database_url,
     direct_url,
+    parameters_at,
     parsed,
 )
 
@@ -36,6 +43,20 @@ HOPELESS = (
     "SASL authentication failed",  # PgBouncer's words, and the next as well.
     "unsupported startup parameter",
 )
+CHECK = " Check DATABASE_URL and that the server is running."
+PREPARE_SECONDS = 3.0
+EXPECTED = {**SESSION, **SEARCH_PATH, "TimeZone": "UTC", "DateStyle": "ISO, MDY"}
+READ_ONLY = "default_transaction_read_only"
+OF_ROLE = ("database", "user", "database user")
+"""Sources in `pg_settings` of what ALTER ROLE and ALTER DATABASE have set."""
+
+
+class UnfitDatabase(psycopg.OperationalError):
+    """The database, or a pooler in front of it, has to be changed first. The text says how."""
+
+
+class ReadOnly(psycopg.OperationalError):
+    """The server takes no writes: it is a standby, or a primary that was set to read-only."""
 
 
 async def wait_for_database(settings: DatabaseSettings) -> None:
@@ -58,16 +79,65 @@ async def wait_for_database(settings: DatabaseSettings) -> None:
                 connection = await connect(settings)
                 await connection.close()
     except psycopg.Error as error:
+        check = "" if isinstance(error, UnfitDatabase) else CHECK
         raise StartupError(
-            f"PostgreSQL at {place(settings)} cannot be used: {cause(error)}. "
-            "Check DATABASE_URL and that the server is running."
+            f"PostgreSQL at {place(settings)} cannot be used: {cause(error)}.{check}"
         ) from error
 
 
-async def connect(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
-    """Open one connection outside the pool, in autocommit."""
-    parameters = connection_parameters(settings)
-    return await AsyncConnection.connect(**parameters, autocommit=True)
+async def connect(
+    settings: DatabaseSettings, seconds: float | None = None
+) -> AsyncConnection[TupleRow]:
+    """Open one connection outside the pool, in autocommit.
+
+    Raises `NoAnswer` after `seconds`, and `UnfitDatabase`.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await AsyncConnection.connect(**connection_parameters(settings))
+    except TimeoutError:
+        raise NoAnswer(f"no connection within {seconds:.2g} s") from None
+    return await _prepared(connection, seconds or PREPARE_SECONDS)
+
+
+async def connect_unbounded(url: str) -> AsyncConnection[TupleRow]:
+    """Open a connection in autocommit whose statements may take any time. Raises `UnfitDatabase`."""
+    connection = await AsyncConnection.connect(**parameters_at(url))
+    return await _prepared(connection, PREPARE_SECONDS)
+
+
+async def prepare(connection: AsyncConnection[Any], seconds: float = PREPARE_SECONDS) -> None:
+    """Check the encoding and the settings of a new connection.
+
+    A role or a database that is read-only by default (`ALTER ROLE ... SET`) may write here like any
+    other. A server that is read-only by its configuration may not: that is how an old primary is
+    kept from writes after a failover. Raises `UnfitDatabase`, and `NoAnswer` after `seconds`.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise UnfitDatabase(
+            f"the encoding of the database is {encoding}, and it must be UTF8: create one with"
+            " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+    found = await bounded(connection, _settings(connection), seconds)
+    wrong = {READ_ONLY: "off"} if found[READ_ONLY] in [("on", source) for source in OF_ROLE] else {}
+    if found["bytea_output"][1] != "client":
+        _require_expected(found, wrong, connection.info.user)
+    elif wrong:
+        await bounded(connection, connection.execute(f"SET {READ_ONLY} = off".encode()), seconds)
+
+
+async def require_writes(connection: AsyncConnection[Any], seconds: float) -> None:
+    """Raise `ReadOnly` where the server takes no writes, `NoAnswer` after `seconds`."""
+    asking = connection.execute(
+        "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+    )
+    row = await (await bounded(connection, asking, seconds)).fetchone()
+    is_standby, is_read_only = row or (False, False)
+    if is_standby:
+        raise ReadOnly("the server takes no writes: it is a standby")
+    if is_read_only:
+        raise ReadOnly(f"the server takes no writes: {READ_ONLY} is on")
 
 
 async def connect_directly(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
@@ -98,6 +168,8 @@ def failure(error: BaseException) -> str:
         kind = "no answer within the time limit"
     elif "refused" in str(error):
         kind = "connection refused"
+    elif isinstance(error, UnfitDatabase):
+        kind = "the database has another encoding or other settings than we need"
     elif any(text in str(error) for text in HOPELESS):
         kind = "the server rejects our credentials or settings"
     else:
@@ -105,8 +177,45 @@ def failure(error: BaseException) -> str:
     return f"{kind} ({type(error).__name__})"
 
 
+async def _prepared(
+    connection: AsyncConnection[TupleRow], seconds: float
+) -> AsyncConnection[TupleRow]:
+    try:
+        await prepare(connection, seconds)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _settings(connection: AsyncConnection[Any]) -> dict[str, tuple[str, str]]:
+    """Return value and source of each setting that matters to us."""
+    cursor = await connection.execute(
+        "SELECT name, setting, source FROM pg_settings WHERE name = ANY(%s)",
+        ([READ_ONLY, *EXPECTED],),
+    )
+    return {name: (value, source) for name, value, source in await cursor.fetchall()}
+
+
+def _require_expected(
+    found: Mapping[str, tuple[str, str]], wrong: dict[str, str], user: str
+) -> None:
+    """A pooler that drops our options leaves the settings to the role."""
+    wrong = wrong | {
+        name: value
+        for name, value in EXPECTED.items()
+        if found[name][0].replace(" ", "") != value.replace(" ", "")
+    }
+    if wrong:
+        changes = [f"ALTER ROLE {user} SET {name} = {value}" for name, value in wrong.items()]
+        raise UnfitDatabase(
+            "a pooler drops the settings that we send, and those of the server differ: "
+            + "; ".join(changes)
+        )
+
+
 def _may_pass(error: BaseException) -> bool:
-    if not isinstance(error, psycopg.OperationalError):
+    if not isinstance(error, psycopg.OperationalError) or isinstance(error, UnfitDatabase):
         return False
     return not any(text in str(error) for text in HOPELESS)
 

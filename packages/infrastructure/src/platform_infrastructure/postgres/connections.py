@@ -15,7 +15,7 @@ from platform_config import DatabaseSettings
 from platform_domain.errors import Unavailable
 from platform_infrastructure.postgres.bounded import bounded
 from platform_infrastructure.postgres.breaker import Breaker
-from platform_infrastructure.postgres.errors import LACKING
+from platform_infrastructure.postgres.errors import LACKING, REFUSED_BY_STANDBY, REFUSED_WRITE
 from platform_infrastructure.postgres.pool import WAITING_PER_CONNECTION, Connection, Pool
 from platform_infrastructure.postgres.share import Share
 
@@ -82,12 +82,18 @@ class Connections:
     async def ask(self, connection: Connection, work: Awaitable[T]) -> T:
         """Await a statement's answer within bounds.
 
-        Raises `ConnectionLost`, and `Unavailable` where a schema that is behind lacks something.
+        Raises `ConnectionLost`, and `Unavailable` where a schema that is behind lacks something or
+        the server takes no writes.
         """
         try:
             return await self._watched(bounded(connection, work, self._bound))
         except psycopg.Error as error:
             if self._breaker.schema_is_behind and error.sqlstate in LACKING:
+                raise Unavailable from error
+            if _is_refused_write(error, connection):
+                # The service may have a new primary: new connections lead there.
+                self._breaker.suspect()
+                await self._pool.look_elsewhere()
                 raise Unavailable from error
             if not connection.closed:
                 raise
@@ -145,3 +151,10 @@ class Connections:
         for wait in self._waits:
             if not wait.expired():
                 wait.reschedule(now)
+
+
+def _is_refused_write(error: psycopg.Error, connection: Connection) -> bool:
+    return error.sqlstate == REFUSED_WRITE or (
+        error.sqlstate in REFUSED_BY_STANDBY
+        and connection.info.parameter_status("in_hot_standby") == "on"
+    )

@@ -41,7 +41,11 @@ CONVERSIONS = {"22007", "22P02", "22P05"}
 statement, and names the parameter (`$1`) in the error's context; without one it is a stored text."""
 CONTENDED = {"40001", "40P01"}
 UNAVAILABLE_CLASSES = ("08", "53", "58")
-UNAVAILABLE = {"25006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"}
+REFUSED_WRITE = "25006"
+"""Both "in a read-only transaction" and "during recovery"."""
+REFUSED_BY_STANDBY = {"0A000", "55000"}
+"""What a standby says to SERIALIZABLE and to LOCK TABLE; elsewhere it is a bug."""
+UNAVAILABLE = {REFUSED_WRITE, "55P03", "57014", "57P01", "57P02", "57P03", "57P05"}
 FOREIGN_KEY = "23503"
 LACKING = {"42P01", "42703", "42704", "42883"}
 """No such table, column, type or function: a bug, unless the schema is behind the code."""

@@ -14,10 +14,16 @@ from psycopg import AsyncConnection
 from platform_config import DatabaseSettings
 from platform_domain.health import Health, HealthCheck, Status
 from platform_infrastructure.postgres import migrations
-from platform_infrastructure.postgres.bounded import NoAnswer, bounded
+from platform_infrastructure.postgres.bounded import bounded
 from platform_infrastructure.postgres.breaker import Breaker
-from platform_infrastructure.postgres.connect import cause, connect, failure
-from platform_infrastructure.postgres.pool import Pool
+from platform_infrastructure.postgres.connect import (
+    ReadOnly,
+    cause,
+    connect,
+    failure,
+    require_writes,
+)
+from platform_infrastructure.postgres.pool import RENEW_SECONDS, Pool
 
 PROBE_SECONDS = 1.0
 REST_SECONDS = 0.1
@@ -27,10 +33,13 @@ TRIAL_SECONDS = 0.3
 
 
 class DatabaseHealth(HealthCheck):
-    """Up while a probe is answered in a second and the schema is not behind the code.
+    """Up while a probe is answered in a second, the server takes writes and the schema is not behind.
 
     A failed probe opens the breaker, a good one closes it. Where the prober's own connection was
     lost the pool's are likely to be lost too: they are replaced before a request meets them.
+
+    A server that takes no writes is left for the one that a new connection leads to, as after a
+    failover. While that takes no writes either the database is down, and reads go on.
     """
 
     name = "database"
@@ -41,7 +50,9 @@ class DatabaseHealth(HealthCheck):
         self._breaker = breaker
         self._connection: AsyncConnection[Any] | None = None
         self._lost = False
+        self._is_read_only = False
         self._schema_is_current = False
+        self._ahead: list[str] = []
         self._unasked = Health(Status.DOWN, since=datetime.now(UTC), problem="not asked yet")
         self._health = self._unasked
 
@@ -76,6 +87,9 @@ class DatabaseHealth(HealthCheck):
         if self._breaker.is_open:
             await _set_within(stopping, TRIAL_SECONDS)
             return
+        if self._is_read_only:
+            await _set_within(stopping, RENEW_SECONDS)
+            return
         await _set_within(stopping, REST_SECONDS)
         await _set_within(self._breaker.suspected, self._settings.health_interval)
 
@@ -84,6 +98,10 @@ class DatabaseHealth(HealthCheck):
         started = time.perf_counter()
         try:
             problem = await self._ask()
+            self._is_read_only = False
+        except ReadOnly as error:
+            problem = str(error)
+            self._is_read_only = True
         except (psycopg.Error, OSError) as error:
             self._lost = True
             self._breaker.open()
@@ -91,8 +109,9 @@ class DatabaseHealth(HealthCheck):
             self._remember(Status.DOWN, None, failure(error), cause(error))
             return
         latency = time.perf_counter() - started
-        await self._renew_pool()
-        self._breaker.schema_is_behind = problem is not None
+        if self._breaker.is_open or not self._is_read_only:
+            await self._renew_pool()
+        self._breaker.schema_is_behind = problem is not None and not self._is_read_only
         self._breaker.close()
         self._remember(Status.DOWN if problem else Status.UP, latency, problem)
 
@@ -102,23 +121,20 @@ class DatabaseHealth(HealthCheck):
         try:
             if self._connection is not None:
                 return await self._answer(self._connection, give_up)
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if time.monotonic() >= give_up:
                 raise
+            if isinstance(error, ReadOnly) and not self._is_read_only:
+                logger.warning("Connecting again to find the primary", problem=str(error))
             self._lost = True
             await self.hang_up()
-        self._connection = await self._connected(give_up)
+        self._connection = await connect(self._settings, give_up - time.monotonic())
+        # A new connection may lead to another server, whose schema was not looked at.
+        self._schema_is_current = False
         return await self._answer(self._connection, give_up)
 
-    async def _connected(self, give_up: float) -> AsyncConnection[Any]:
-        try:
-            async with asyncio.timeout(give_up - time.monotonic()):
-                return await connect(self._settings)
-        except TimeoutError:
-            raise NoAnswer(f"no connection within {PROBE_SECONDS:g} s") from None
-
     async def _answer(self, connection: AsyncConnection[Any], give_up: float) -> str | None:
-        await bounded(connection, connection.execute("SELECT 1"), give_up - time.monotonic())
+        await require_writes(connection, give_up - time.monotonic())
         return await self._schema_problem(connection)
 
     async def _schema_problem(self, connection: AsyncConnection[Any]) -> str | None:
@@ -128,8 +144,10 @@ class DatabaseHealth(HealthCheck):
         applied = await bounded(connection, migrations.applied(connection), PROBE_SECONDS)
         if behind := migrations.missing(applied, known):
             return f"the schema lacks {', '.join(behind)}: run `platform migrate`"
-        if ahead := migrations.unknown(applied, known):
+        ahead = migrations.unknown(applied, known)
+        if ahead and ahead != self._ahead:
             logger.info("The schema is ahead of this code.", versions=ahead)
+        self._ahead = ahead
         self._schema_is_current = True
         return None
 

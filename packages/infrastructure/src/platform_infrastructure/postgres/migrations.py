@@ -16,6 +16,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from platform_infrastructure.postgres.connect import connect_unbounded
+
 FOLDER = files("platform_infrastructure") / "migrations"
 LOCK = 0x706C6174666F726D  # "platform": one migration at a time, whoever runs it.
 UP = re.compile(
@@ -54,7 +56,7 @@ async def migrate(conninfo: str, folder: Traversable = FOLDER) -> list[str]:
     Concurrent calls wait for each other. Statements are not bounded: an index may take hours.
     """
     async with (
-        await AsyncConnection.connect(conninfo, autocommit=True) as connection,
+        await connect_unbounded(conninfo) as connection,
         _alone(connection),
     ):
         pending = [m for m in migrations(folder) if m.version not in await applied(connection)]

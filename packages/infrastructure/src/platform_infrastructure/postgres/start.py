@@ -11,7 +11,8 @@ from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.connect import cause, place, wait_for_database
 from platform_infrastructure.postgres.migrations import MigrationInvalid, migrate
-from platform_infrastructure.postgres.pool import Pool, direct_url
+from platform_infrastructure.postgres.parameters import direct_url
+from platform_infrastructure.postgres.pool import Pool
 
 CLOSE_SECONDS = 0.5
 

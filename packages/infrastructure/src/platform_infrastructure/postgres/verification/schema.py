@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Connection
+from psycopg import Connection
 
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres import migrations
-from platform_infrastructure.postgres.connect import cause
+from platform_infrastructure.postgres.connect import READ_ONLY, cause, connect_unbounded
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
-from platform_infrastructure.postgres.pool import parsed
+from platform_infrastructure.postgres.parameters import parameters_at
 
 OLDEST = 160000
 CONNECT_SECONDS = 5
@@ -40,8 +40,7 @@ def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
 def connected(url: str) -> Iterator[Connection[Any]]:
     """Connect. Raises `StartupError` where that fails or PostgreSQL is too old."""
     try:
-        parameters = parsed(url) | {"connect_timeout": CONNECT_SECONDS}
-        connection = psycopg.connect(**parameters, autocommit=True)
+        connection = psycopg.connect(**_parameters(url))
     except psycopg.Error as error:
         raise StartupError(f"The database to verify against: {cause(error)}.") from error
     with connection:
@@ -58,6 +57,13 @@ def require_version(version: int) -> None:
         )
 
 
+def _parameters(url: str) -> dict[str, Any]:
+    """A role that is read-only by default may verify: everything is rolled back."""
+    found = parameters_at(url)
+    options = f"{found['options']} -c {READ_ONLY}=off"
+    return {"connect_timeout": CONNECT_SECONDS, **found, "options": options}
+
+
 def _run(work: Any) -> Any:
     # psycopg cannot use the proactor loop that Windows has by default.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -65,5 +71,5 @@ def _run(work: Any) -> Any:
 
 
 async def _missing(url: str) -> list[str]:
-    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+    async with await connect_unbounded(url) as connection:
         return migrations.missing(await migrations.applied(connection), migrations.migrations())

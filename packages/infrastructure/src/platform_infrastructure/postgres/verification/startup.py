@@ -8,7 +8,7 @@ from loguru import logger
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.pool import database_url
+from platform_infrastructure.postgres.parameters import database_url
 from platform_infrastructure.postgres.query import QUERIES
 from platform_infrastructure.postgres.verification import lock
 from platform_infrastructure.postgres.verification.registered import ours
