@@ -28,10 +28,13 @@ _SIZE = rb"([0-9A-Fa-f]{1,20})[ \t]{0,64}+(?:;[\t -~\x80-\xff]{0,1024}+)?+\r\n"
 FIRST_CHUNK = re.compile(_SIZE)
 NEXT_CHUNK = re.compile(rb"\r\n" + _SIZE)
 LONGEST_SIZE = 1200  # Bytes; a little more than what matches.
+CHUNKS_A_TURN = 512  # A chunk takes about a microsecond.
 
 
 class StrictChunkedReader(ChunkedReader):
-    """Returns all chunks at hand as one piece of data, and drops the trailers.
+    """Returns the chunks at hand, `CHUNKS_A_TURN` at most, as one piece of data; drops the trailers.
+
+    `has_more` says whether there may be others at hand.
 
     Removes: 40 microseconds for each chunk, of which a client may send one for every byte;
     trailers that end with a bare LF or are folded accepted; a size of any length accepted.
@@ -43,9 +46,11 @@ class StrictChunkedReader(ChunkedReader):
         self._size = FIRST_CHUNK
         self._left = 0
         self._has_ended = False
+        self.has_more = False
 
     def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         pieces: list[bytearray] = []
+        self.has_more = False
         if not self._has_ended:
             buffer.maybe_extract_at_most(self._read(buffer._data, pieces))
         if pieces:
@@ -55,7 +60,7 @@ class StrictChunkedReader(ChunkedReader):
     def _read(self, data: bytearray, pieces: list[bytearray]) -> int:
         """Add what is at hand to `pieces`; return how many bytes were read."""
         at = 0
-        while True:
+        for _ in range(CHUNKS_A_TURN):
             if piece := data[at : at + self._left]:
                 pieces.append(piece)
                 at += len(piece)
@@ -70,9 +75,12 @@ class StrictChunkedReader(ChunkedReader):
             if self._left == 0:
                 self._has_ended = True
                 return at - 1  # Its LF begins the end: an empty line, or trailers before one.
+        self.has_more = True
+        return at
 
     def _check_incomplete(self, data: bytearray, at: int) -> None:
-        if data.find(b"\n", at + len(b"\r\n")) >= 0 or len(data) - at > LONGEST_SIZE:
+        begin = at if self._size is FIRST_CHUNK else at + len(b"\r\n")
+        if data.find(b"\n", begin) >= 0 or len(data) - at > LONGEST_SIZE:
             raise LocalProtocolError("The size of a chunk is invalid.")
 
     def _end(self, buffer: ReceiveBuffer) -> h11.EndOfMessage | None:
@@ -88,8 +96,11 @@ class StrictChunkedReader(ChunkedReader):
 class StrictConnection(h11.Connection):
     """h11's parser, stricter about heads and deaf after the last request.
 
-    Sizes and lines are judged before anything is parsed.
+    Sizes and lines are judged before anything is parsed. `turn_is_over` once there were many
+    chunks; until it is reset, there are no events.
     """
+
+    turn_is_over = False
 
     def __init__(self, *, max_bytes: int, max_fields: int) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=max_bytes)
@@ -109,6 +120,13 @@ class StrictConnection(h11.Connection):
     def is_between_requests(self) -> bool:
         idle = self.their_state is h11.IDLE and self.our_state is h11.IDLE
         return idle and not self._receive_buffer
+
+    def next_event(self) -> Any:
+        if self.turn_is_over:
+            return h11.NEED_DATA
+        event = super().next_event()
+        self.turn_is_over = isinstance(self._reader, StrictChunkedReader) and self._reader.has_more
+        return event
 
     def discard(self) -> None:
         """Forget what has come and was not parsed."""
@@ -169,5 +187,15 @@ class StrictHttp(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
-        if isinstance(event, RawData) and self.connection.their_state is h11.SEND_BODY:
-            await asyncio.sleep(0)  # Reading what has come already would not let others run.
+        if isinstance(event, RawData):
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        """Let others run before more of a body is read: what has come already is not waited for."""
+        parser = self.connection
+        while isinstance(parser, StrictConnection) and parser.their_state is h11.SEND_BODY:
+            await asyncio.sleep(0)
+            if not parser.turn_is_over:
+                return
+            parser.turn_is_over = False
+            await self._handle_events()
