@@ -15,6 +15,7 @@ import pytest
 
 from platform_api.reload import package_folders
 from tests.e2e.serve import COMMANDS, spawn
+from tests.infrastructure.postgres.connections import ask
 from tests.processes import Program
 
 pytestmark = [
@@ -103,6 +104,27 @@ def test_changed_code_is_served_on_the_same_port_from_the_same_database(
     assert program.port == port
     assert first != second
     assert program.output.count("Started a PostgreSQL") == 1
+
+
+def test_a_migration_is_not_recorded_before_it_is_written(
+    tmp_path: Path, code: Path, fresh_database_url: str
+) -> None:
+    draft = code / "platform_infrastructure" / "migrations" / "99990101000000_scenes.sql"
+    recorded = "SELECT version FROM schema_migrations WHERE version = '99990101000000'"
+    with reloading(tmp_path, DATABASE_URL=fresh_database_url) as program:
+        program.wait_until_listening()
+
+        draft.write_text("-- migrate:up\n\n-- migrate:down\n")
+        program.wait_until_listening()
+        with client(program) as http:
+            assert http.get("/health/ready").status_code == 200
+        assert ask(fresh_database_url, recorded) == []
+
+        draft.write_text("-- migrate:up\nCREATE TABLE scenes (a int);\n\n-- migrate:down\n")
+        program.wait_until_listening()
+
+    assert ask(fresh_database_url, recorded) == [("99990101000000",)]
+    assert ask(fresh_database_url, "SELECT count(*) FROM scenes") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Settings and an open pool on a test's database."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,3 +44,20 @@ def ask(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), values)
         return cursor.fetchall() if cursor.description else []
+
+
+def backends(url: str, words: str, *, wait: str = "%", count: int = 1) -> list[int]:
+    """Return the sessions whose latest statement has these words, once there are `count` of them.
+
+    `wait` is the kind of event that they wait for, as a LIKE pattern (pg_stat_activity).
+    """
+    query = """
+        SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid() AND position(%s IN query) > 0 AND wait_event_type LIKE %s
+    """
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        if len(rows := ask(url, query, words, wait)) >= count:
+            return [pid for (pid,) in rows]
+        time.sleep(0.02)
+    raise AssertionError(f"there were never {count} sessions with {words}")

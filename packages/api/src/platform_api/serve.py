@@ -169,7 +169,7 @@ def _supervise(settings: "Settings", activated: "socket | None") -> int:
     from platform_api.server.workers.addresses import Addresses
     from platform_api.server.workers.supervisor import Supervisor
 
-    with Addresses(settings.server, activated) as addresses, _database(settings) as lent:
+    with Addresses(settings.server, activated) as addresses, database(settings) as lent:
         return int(Supervisor(WORKER, addresses, settings.shutdown, lent=lent).run())
 
 
@@ -181,12 +181,12 @@ def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
     # Ports first: a taken one is reported before a PostgreSQL is started.
     with (
         sockets(inherited, settings.server) as (public, admin),
-        nullcontext(lent) if lent else _database(settings) as url,
+        nullcontext(lent) if lent else database(settings) as url,
     ):
         from platform_api.container import Container
 
         container = Container(
-            settings=_using(settings, url),
+            settings=using(settings, url),
             inherited=replace(inherited, public=public, admin=admin),
         )
         if not inherited.worker:
@@ -204,7 +204,7 @@ def _warn_of_unlisted(container: "Container") -> None:
         logger.warning("A feature is not served", problem=sentence)
 
 
-def _using(settings: "Settings", url: str) -> "Settings":
+def using(settings: "Settings", url: str) -> "Settings":
     if settings.database.url is not None:
         return settings
     from pydantic import SecretStr
@@ -214,7 +214,7 @@ def _using(settings: "Settings", url: str) -> "Settings":
 
 
 @contextmanager
-def _database(settings: "Settings") -> Iterator[str]:
+def database(settings: "Settings") -> Iterator[str]:
     """In development, without a DATABASE_URL, start a PostgreSQL and yield its URL."""
     if settings.database.url is not None:
         yield ""

@@ -1,19 +1,25 @@
 """The commands, each a few lines over a module that does the work."""
 
-import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
 from platform_api.cli.committed import differences, write_all
 from platform_api.cli.drill.command import drill
+from platform_api.cli.interruptible import interruptible
 from platform_api.cli.queries import QueriesInvalid, query_differences, write_queries
+from platform_api.cli.schema import (
+    described,
+    require_development,
+    require_unchanged_migrations,
+    reset_database,
+)
 from platform_api.cli.show import DatabaseOption, show
 from platform_api.cli.unconnected import unconnected_container
 from platform_api.unlisted import unlisted
 from platform_config import ConfigurationError, DatabaseSettings, Loaded, load
-from platform_domain.startup import StartupError
 from platform_infrastructure.logging import configure
 from platform_infrastructure.postgres.connect import wait_for_database
 from platform_infrastructure.postgres.start import migrated
@@ -35,16 +41,22 @@ app.add_typer(drill, name="drill")
 @app.command("migrate")
 def migrate_database() -> None:
     """Bring the schema of DATABASE_URL up to date."""
-    settings = _settings().settings.database
-    if settings.url is None:
+    settings = _settings().settings
+    if settings.database.url is None:
         _fail("DATABASE_URL is not set; `serve` migrates the embedded database by itself.")
-    try:
-        names = asyncio.run(_migrated(settings))
-    except StartupError as error:
-        _fail(str(error))
-    for name in names:
-        print(f"applied {name}")
-    print("The schema is up to date.")
+    _show_applied(interruptible(_migrated(settings.database, development=settings.development)))
+
+
+@app.command()
+def reset(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before all data is lost")] = False,
+) -> None:
+    """Drop the development database and build it anew with every migration."""
+    loaded = _settings()
+    require_development(loaded)
+    _confirm(f"All data in {described(loaded.settings)} will be lost. Go on?", yes=yes)
+    _show_applied(reset_database(loaded.settings))
 
 
 @app.command()
@@ -62,6 +74,8 @@ def check(database: DatabaseOption = None, *, offline: OfflineOption = False) ->
         print(difference, file=sys.stderr)
     if found:
         _fail("Run `uv run platform generate` and commit the result.")
+    if not offline:
+        require_unchanged_migrations()
     print("All committed files match the code.")
 
 
@@ -76,9 +90,24 @@ def generate() -> None:
         print(f"wrote {path}")
 
 
-async def _migrated(settings: DatabaseSettings) -> list[str]:
+async def _migrated(settings: DatabaseSettings, *, development: bool) -> list[str]:
     await wait_for_database(settings)
-    return await migrated(settings)
+    return await migrated(settings, development=development)
+
+
+def _show_applied(names: Sequence[str]) -> None:
+    for name in names:
+        print(f"applied {name}")
+    print("The schema is up to date.")
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        _fail("There is no terminal to ask at: --yes says that the data may be lost.")
+    if not typer.confirm(question):
+        _fail("Nothing was changed.")
 
 
 def _settings() -> Loaded:

@@ -24,7 +24,8 @@ class StopSignals:
     """Calls `on_first` at the first signal, and `on_second` at a later one that is no echo.
 
     The handlers are Python's, not the event loop's: they also run while the loop is blocked.
-    Both run between two bytecodes of the main thread, so they may take no lock.
+    Both run between two bytecodes of the main thread, so they may take no lock. `received` is the
+    number of the last signal.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class StopSignals:
         self._on_first = on_first
         self._on_second = on_second
         self._first_at: float | None = None
+        self.received: int | None = None
 
     def __enter__(self) -> Self:
         known = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
@@ -50,6 +52,7 @@ class StopSignals:
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        self.received = number
         if self._first_at is None:
             self._first_at = now
             self._on_first()

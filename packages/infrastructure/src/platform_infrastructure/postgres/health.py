@@ -142,7 +142,7 @@ class DatabaseHealth(HealthCheck):
             return None
         known = migrations.migrations()
         applied = await bounded(connection, migrations.applied(connection), PROBE_SECONDS)
-        if behind := migrations.missing(applied, known):
+        if behind := migrations.missing(applied, [m for m in known if not m.is_empty]):
             return f"the schema lacks {', '.join(behind)}: run `platform migrate`"
         ahead = migrations.unknown(applied, known)
         if ahead and ahead != self._ahead:

@@ -1,119 +1,271 @@
-"""Brings the schema up to date from plain SQL files in dbmate's format.
+"""Brings the schema up to date from plain SQL files in dbmate's format (`migration_files`).
 
-A file is `<version>_<name>.sql`; its part behind `-- migrate:up` is applied, in a transaction
-unless that line says `transaction:false`. `schema_migrations(version)` holds what was applied, so
-dbmate (https://github.com/amacneil/dbmate) reads and writes the same state.
+An up block is applied in a transaction unless its line says `transaction:false`.
+`schema_migrations(version)` holds what was applied, so dbmate (https://github.com/amacneil/dbmate)
+reads and writes the same state; it leaves our column `checksum` NULL, and the next run fills it.
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import partial
 from importlib.resources.abc import Traversable
-from itertools import pairwise
 from typing import Any
 
-from psycopg import AsyncConnection
+import psycopg
+from psycopg import AsyncConnection, sql
 
-from platform_infrastructure.postgres.connect import connect_unbounded
+from platform_domain.startup import StartupError
+from platform_infrastructure.postgres.connect import cause, prepare
+from platform_infrastructure.postgres.migration_files import (
+    FOLDER,
+    Migration,
+    MigrationInvalid,
+    migrations,
+)
+from platform_infrastructure.postgres.migration_waits import (
+    LOCK,
+    persistently,
+    wait_for_turn,
+    watched,
+)
+from platform_infrastructure.postgres.parameters import UNBOUNDED, parameters_at
 
-FOLDER = files("platform_infrastructure") / "migrations"
-LOCK = 0x706C6174666F726D  # "platform": one migration at a time, whoever runs it.
-UP = re.compile(
-    r"^-- migrate:up(?P<options>[^\n]*)\n(?P<sql>.*?)(?=^-- migrate:down|\Z)",
-    re.DOTALL | re.MULTILINE,
+__all__ = [
+    "Migration",
+    "MigrationInvalid",
+    "MigrationRefused",
+    "applied",
+    "changed",
+    "migrate",
+    "migrations",
+    "missing",
+    "refuse",
+    "unknown",
+]
+
+LOCK_SECONDS = 1.5
+"""Seconds to wait for one lock: more than PostgreSQL's deadlock_timeout of 1 s, after which it
+cancels an autovacuum that is in the way, and less than the requests that queue behind us wait."""
+
+TRANSACTION_LOCK = f"SELECT pg_try_advisory_xact_lock({LOCK})"
+RECORD = """
+    SELECT nspname, relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = to_regclass('schema_migrations')
+"""
+HAS_CHECKSUM = """
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass('schema_migrations')
+    AND attname = 'checksum' AND NOT attisdropped
+"""
+# An index that another session builds at this moment is not invalid for good.
+INVALID_INDEXES = """
+    SELECT relname, format('%I.%I', nspname, relname)
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE NOT indisvalid AND relkind = 'i'
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)
+"""
+WAY_OUT_OF_CHANGES = (
+    "Undo the change and put it into a new file; in development"
+    " `platform reset` builds the database anew"
 )
 
+Connection = AsyncConnection[Any]
 
-class MigrationInvalid(Exception):
-    """A migration file is not in dbmate's format, or two have one version."""
+
+class MigrationRefused(StartupError):
+    """A migration was not applied or not recorded. The text says why, and the way out."""
+
+
+def refuse(names: Sequence[str]) -> None:
+    """Raise `MigrationRefused` for applied files that were changed since."""
+    raise MigrationRefused(
+        f"{', '.join(names)}: changed after it was applied. {WAY_OUT_OF_CHANGES}"
+    )
+
+
+async def migrate(
+    url: str,
+    folder: Traversable = FOLDER,
+    *,
+    lock_timeout: float = LOCK_SECONDS,
+    drafts: bool = False,
+    on_changed: Callable[[Sequence[str]], None] = refuse,
+) -> list[str]:
+    """Apply what is missing and return the names of what was applied.
+
+    Concurrent calls take turns, file by file. A file in a transaction waits `lock_timeout` seconds
+    for each lock and is repeated until it gets them all. Nothing else bounds a statement: an index
+    may take hours. `on_changed` gets the applied files that were changed since. With `drafts` a
+    file without a statement is left out: its author has yet to write it. Raises `MigrationInvalid`,
+    `MigrationRefused` and `psycopg.Error`.
+    """
+    known = migrations(folder)
+    written = [migration for migration in known if not (drafts and migration.is_empty)]
+    parameters = _parameters(url, lock_timeout)
+    done: list[str] = []
+    async with await AsyncConnection.connect(**parameters) as connection:
+        run = _Run(connection, partial(watched, connection, parameters, lock_timeout / 3))
+        found = await run.turn(known)
+        if names := changed(found, known):
+            on_changed(names)
+        while pending := [m for m in written if m.version not in found]:
+            await run.apply(pending[0])
+            done.append(pending[0].name)
+            # Whatever the file has made of the session, and the lock with it, ends here.
+            await connection.execute("DISCARD ALL")
+            found = await run.turn(known)
+    return done
+
+
+async def applied(connection: Connection) -> dict[str, str | None]:
+    """Return the versions that the database has, each with the checksum of its file.
+
+    Empty when it was never migrated. A checksum is None where dbmate or an early version of this
+    module applied the file.
+    """
+    if not await _rows(connection, RECORD):
+        return {}
+    return dict(
+        await _rows(
+            connection, "SELECT version, to_jsonb(r) ->> 'checksum' FROM schema_migrations AS r"
+        )
+    )
+
+
+def missing(applied: Iterable[str], known: Sequence[Migration]) -> list[str]:
+    """Return the names of the known migrations that were not applied."""
+    versions = set(applied)
+    return [migration.name for migration in known if migration.version not in versions]
+
+
+def unknown(applied: Iterable[str], known: Sequence[Migration]) -> list[str]:
+    """Return the applied versions that this code does not know: the schema is ahead of it."""
+    return sorted(set(applied) - {migration.version for migration in known})
+
+
+def changed(applied: Mapping[str, str | None], known: Sequence[Migration]) -> list[str]:
+    """Return the names of the migrations that are not as they were when they were applied."""
+    return [m.name for m in known if applied.get(m.version) not in (None, m.checksum)]
+
+
+def _parameters(url: str, lock_timeout: float) -> dict[str, Any]:
+    """Return psycopg's parameters. Prepared statements would not outlive DISCARD ALL."""
+    bounds = {**UNBOUNDED, "lock_timeout": max(0.001, lock_timeout)}  # 0 means no bound.
+    named = {"application_name": "platform migrate"}
+    return {**named, **parameters_at(url, bounds), "prepare_threshold": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Migration:
-    version: str
-    name: str
-    sql: str
-    in_transaction: bool
+class _Run:
+    """One connection that migrates. In the block of `watched` the log says what it waits for."""
 
+    connection: Connection
+    watched: Callable[[], AbstractAsyncContextManager[None]]
 
-def migrations(folder: Traversable = FOLDER) -> list[Migration]:
-    """Return all migrations in the order of their versions. Raises `MigrationInvalid`."""
-    found = sorted(
-        (_read(file) for file in folder.iterdir() if file.name.endswith(".sql")),
-        key=lambda migration: migration.version,
-    )
-    for earlier, later in pairwise(found):
-        if earlier.version == later.version:
-            raise MigrationInvalid(f"{earlier.name} and {later.name} have the same version.")
-    return found
+    async def turn(self, known: Sequence[Migration]) -> dict[str, str | None]:
+        """Wait until no other migration runs; return what is applied by now."""
+        await prepare(self.connection)
+        await wait_for_turn(self.connection)
+        async with self.watched():
+            await persistently("schema_migrations", self._prepare_record)
+        found = await applied(self.connection)
+        for migration in known:
+            if found.get(migration.version, "") is None:
+                await self.connection.execute(
+                    "UPDATE schema_migrations SET checksum = %s WHERE version = %s",
+                    (migration.checksum, migration.version),
+                )
+        return found
 
+    async def apply(self, migration: Migration) -> None:
+        async with self.watched():
+            if migration.in_transaction:
+                await persistently(migration.name, partial(self._in_transaction, migration))
+            else:
+                await self._outside_of_transactions(migration)
 
-async def migrate(conninfo: str, folder: Traversable = FOLDER) -> list[str]:
-    """Apply what is missing and return the names of what was applied.
+    async def _prepare_record(self) -> None:
+        if not await _rows(self.connection, RECORD):
+            await self.connection.execute(
+                "CREATE TABLE schema_migrations (version varchar PRIMARY KEY, checksum text)"
+            )
+        elif not await _rows(self.connection, HAS_CHECKSUM):
+            await self.connection.execute("ALTER TABLE schema_migrations ADD COLUMN checksum text")
 
-    Concurrent calls wait for each other. Statements are not bounded: an index may take hours.
-    """
-    async with (
-        await connect_unbounded(conninfo) as connection,
-        _alone(connection),
-    ):
-        pending = [m for m in migrations(folder) if m.version not in await applied(connection)]
-        for migration in pending:
-            await _apply(connection, migration)
-        return [migration.name for migration in pending]
+    async def _in_transaction(self, migration: Migration) -> None:
+        async with self.connection.transaction():
+            # The file may release the lock of the session, but not this one.
+            [(locked,)] = await _rows(self.connection, TRANSACTION_LOCK)
+            if not locked:
+                raise MigrationRefused(f"{migration.name} gave its turn to another migration")
+            await self._execute(migration)
 
+    async def _outside_of_transactions(self, migration: Migration) -> None:
+        """Never repeat it: nothing says how far it came."""
+        if re.search(r"\bCONCURRENTLY\b", migration.sql, re.IGNORECASE):
+            # It waits for every older transaction, and no reader or writer queues behind it.
+            await self.connection.execute("SET lock_timeout = 0")
+        before = await self._invalid_indexes()
+        try:
+            await self._execute(migration)
+        except psycopg.Error as error:
+            left = set() if self.connection.closed else await self._left(migration, before)
+            raise MigrationRefused(
+                f"{_place(migration, error)}: {cause(error)}. The file runs without a transaction,"
+                f" so a part of it may be applied.{_drops(left)} Undo or finish the rest by hand,"
+                " then migrate again"
+            ) from error
 
-async def applied(connection: AsyncConnection[Any]) -> set[str]:
-    """Return the versions that the database has; none when it was never migrated."""
-    exists = await connection.execute("SELECT to_regclass('schema_migrations') IS NOT NULL")
-    if await exists.fetchone() != (True,):
-        return set()
-    rows = await connection.execute("SELECT version FROM schema_migrations")
-    return {version for (version,) in await rows.fetchall()}
-
-
-def missing(applied: set[str], known: Sequence[Migration]) -> list[str]:
-    """Return the names of the known migrations that were not applied."""
-    return [migration.name for migration in known if migration.version not in applied]
-
-
-def unknown(applied: set[str], known: Sequence[Migration]) -> list[str]:
-    """Return the applied versions that this code does not know: the schema is ahead of it."""
-    return sorted(applied - {migration.version for migration in known})
-
-
-def _read(file: Traversable) -> Migration:
-    version = re.match(r"\d+", file.name)
-    up = UP.search(file.read_text(encoding="utf-8"))
-    if version is None or up is None:
-        raise MigrationInvalid(
-            f"{file.name}: expected <digits>_<name>.sql with a line '-- migrate:up'."
+    async def _execute(self, migration: Migration) -> None:
+        """Run the file, and record it in the table that was the record before it ran."""
+        [record] = await _rows(self.connection, RECORD)
+        before = await self._invalid_indexes()
+        try:
+            await self.connection.execute(migration.sql.encode())
+        except psycopg.Error as error:
+            error.add_note(_place(migration, error))
+            raise
+        await self.connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL")
+        await prepare(self.connection)
+        if left := await self._left(migration, before):
+            raise MigrationRefused(f"{migration.name} is not recorded.{_drops(left)} Migrate again")
+        await self.connection.execute(
+            sql.SQL("INSERT INTO {} (version, checksum) VALUES (%s, %s)").format(
+                sql.Identifier(*record)
+            ),
+            (migration.version, migration.checksum),
         )
-    in_transaction = "transaction:false" not in up["options"]
-    return Migration(version[0], file.name, up["sql"], in_transaction)
+
+    async def _invalid_indexes(self) -> set[tuple[str, str]]:
+        return set(await _rows(self.connection, INVALID_INDEXES))
+
+    async def _left(self, migration: Migration, before: set[tuple[str, str]]) -> set[str]:
+        """Return the invalid indexes that the file made, or names: IF NOT EXISTS takes any."""
+        return {
+            qualified
+            for name, qualified in await self._invalid_indexes()
+            if (name, qualified) not in before
+            or re.search(rf"\b{re.escape(name)}\b", migration.sql, re.IGNORECASE)
+        }
 
 
-@asynccontextmanager
-async def _alone(connection: AsyncConnection[Any]) -> AsyncIterator[None]:
-    await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (version varchar PRIMARY KEY)"
+def _drops(indexes: set[str]) -> str:
+    return "".join(
+        f" The index {name} is invalid: DROP INDEX CONCURRENTLY {name}." for name in sorted(indexes)
     )
-    yield  # The lock ends with the connection, also when this process is killed.
 
 
-async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None:
-    if not migration.in_transaction:
-        await _execute(connection, migration)
-        return
-    async with connection.transaction():
-        await _execute(connection, migration)
+def _place(migration: Migration, error: psycopg.Error) -> str:
+    """Return the file, and the line where PostgreSQL names one."""
+    position = error.diag.statement_position
+    if position is None:
+        return migration.name
+    line = migration.line + migration.sql.count("\n", 0, int(position) - 1)
+    return f"{migration.name}:{line}"
 
 
-async def _execute(connection: AsyncConnection[Any], migration: Migration) -> None:
-    await connection.execute(migration.sql.encode())
-    await connection.execute(
-        "INSERT INTO schema_migrations (version) VALUES (%s)", (migration.version,)
-    )
+async def _rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(query.encode())
+    return await cursor.fetchall()

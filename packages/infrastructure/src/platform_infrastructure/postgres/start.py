@@ -1,6 +1,6 @@
 """From nothing to an open pool on a current schema, and back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -9,12 +9,23 @@ from psycopg_pool import PoolTimeout
 
 from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.connect import cause, place, wait_for_database
-from platform_infrastructure.postgres.migrations import MigrationInvalid, migrate
+from platform_infrastructure.postgres.connect import cause, connect, place, wait_for_database
+from platform_infrastructure.postgres.migrations import (
+    WAY_OUT_OF_CHANGES,
+    MigrationInvalid,
+    MigrationRefused,
+    applied,
+    changed,
+    migrate,
+    migrations,
+    refuse,
+)
 from platform_infrastructure.postgres.parameters import direct_url
 from platform_infrastructure.postgres.pool import Pool
 
 CLOSE_SECONDS = 0.5
+SHARE_OF_LOCK_TIMEOUT = 0.75
+"""A request that queues behind a migration gets its turn before its own lock_timeout ends."""
 
 
 @asynccontextmanager
@@ -27,8 +38,10 @@ async def opened_database(
     """
     await wait_for_database(settings)
     if migrating:
-        for name in await migrated(settings):
+        for name in await migrated(settings, development=True, drafts=True):
             logger.info("Migrated: {}", name)
+    elif names := await changed_files(settings):
+        warn_of_changes(names)
     try:
         await _open(pool, settings)
         logger.info("Using PostgreSQL at {}", place(settings))
@@ -37,12 +50,42 @@ async def opened_database(
         await pool.close(timeout=CLOSE_SECONDS)
 
 
-async def migrated(settings: DatabaseSettings) -> list[str]:
-    """Apply what is missing and return the names. Raises `StartupError` when that fails."""
+async def migrated(
+    settings: DatabaseSettings, *, development: bool = False, drafts: bool = False
+) -> list[str]:
+    """Apply what is missing and return the names. Raises `StartupError` when that fails.
+
+    Applied files that were changed since are a warning in development, else an error. With `drafts`
+    a file without a statement is left for later.
+    """
     try:
-        return await migrate(direct_url(settings))
-    except (psycopg.Error, MigrationInvalid) as error:
-        raise StartupError(f"The schema cannot be migrated: {cause(error)}.") from error
+        return await migrate(
+            direct_url(settings),
+            lock_timeout=SHARE_OF_LOCK_TIMEOUT * settings.lock_timeout,
+            drafts=drafts,
+            on_changed=warn_of_changes if development else refuse,
+        )
+    except (psycopg.Error, MigrationInvalid, MigrationRefused) as error:
+        where = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+        raise StartupError(f"The schema cannot be migrated: {where}{cause(error)}.") from error
+
+
+async def changed_files(settings: DatabaseSettings) -> list[str]:
+    """Return the migration files that were changed after they were applied.
+
+    Raises `StartupError` where the database cannot be asked.
+    """
+    try:
+        async with await connect(settings) as connection:
+            return changed(await applied(connection), migrations())
+    except psycopg.Error as error:
+        raise StartupError(f"PostgreSQL at {place(settings)}: {cause(error)}.") from error
+
+
+def warn_of_changes(names: Sequence[str]) -> None:
+    logger.warning(
+        "Migrations were changed after they were applied", files=names, fix=WAY_OUT_OF_CHANGES
+    )
 
 
 async def _open(pool: Pool, settings: DatabaseSettings) -> None:

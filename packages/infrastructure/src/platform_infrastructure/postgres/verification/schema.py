@@ -7,12 +7,15 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
+from pydantic import SecretStr
 
+from platform_config import DatabaseSettings
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres import migrations
 from platform_infrastructure.postgres.connect import READ_ONLY, cause, connect_unbounded
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from platform_infrastructure.postgres.parameters import parameters_at
+from platform_infrastructure.postgres.start import migrated
 
 OLDEST = 160000
 CONNECT_SECONDS = 5
@@ -26,13 +29,12 @@ def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
     """
     if url is None:
         with EmbeddedPostgres(None) as embedded:
-            _run(migrations.migrate(embedded.url))
+            _run(migrated(DatabaseSettings(url=SecretStr(embedded.url))))
             with connected(embedded.url) as connection:
                 yield connection
         return
     with connected(url) as connection:
-        if behind := _run(_missing(url)):
-            raise StartupError(f"The schema lacks {', '.join(behind)}: run `platform migrate`.")
+        _run(_require_schema(url))
         yield connection
 
 
@@ -70,6 +72,11 @@ def _run(work: Any) -> Any:
         return runner.run(work)
 
 
-async def _missing(url: str) -> list[str]:
+async def _require_schema(url: str) -> None:
+    known = migrations.migrations()
     async with await connect_unbounded(url) as connection:
-        return migrations.missing(await migrations.applied(connection), migrations.migrations())
+        applied = await migrations.applied(connection)
+    if behind := migrations.missing(applied, known):
+        raise StartupError(f"The schema lacks {', '.join(behind)}: run `platform migrate`.")
+    if names := migrations.changed(applied, known):
+        migrations.refuse(names)

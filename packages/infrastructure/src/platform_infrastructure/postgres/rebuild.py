@@ -1,0 +1,66 @@
+"""Replaces a development database by an empty one with every migration."""
+
+from typing import Any, LiteralString
+from urllib.parse import quote
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from pydantic import SecretStr
+
+from platform_config import DatabaseSettings
+from platform_domain.startup import StartupError
+from platform_infrastructure.postgres.connect import (
+    cause,
+    connect_unbounded,
+    place,
+    wait_for_database,
+)
+from platform_infrastructure.postgres.parameters import direct_url
+from platform_infrastructure.postgres.start import migrated
+
+DROP: LiteralString = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
+NAME_AND_OWNER = """
+    SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()
+"""
+
+
+async def rebuild(settings: DatabaseSettings) -> list[str]:
+    """Return the names of the migrations that the new database has.
+
+    It is complete before the old one is dropped and its name taken over; sessions on the old one
+    are ended. Raises `StartupError`, and then the old one is as it was.
+    """
+    await wait_for_database(settings)
+    try:
+        return await _replace(settings)
+    except psycopg.Error as error:
+        raise StartupError(f"{place(settings)} cannot be rebuilt: {cause(error)}.") from error
+
+
+async def _replace(settings: DatabaseSettings) -> list[str]:
+    url = direct_url(settings)
+    async with await connect_unbounded(url) as connection:
+        cursor = await connection.execute(NAME_AND_OWNER)
+        [(old, owner)] = await cursor.fetchall()
+    new = f"{old[:40]}_platform_reset"
+    other = _naming("template1" if old == "postgres" else "postgres", url)
+    async with await connect_unbounded(other) as server:
+        await _run(server, DROP, new)
+        await _run(server, "CREATE DATABASE {} OWNER {}", new, owner)
+        try:
+            there = settings.model_copy(update={"direct_url": SecretStr(_naming(new, url))})
+            names = await migrated(there, development=True)
+            await _run(server, DROP, old)
+            await _run(server, "ALTER DATABASE {} RENAME TO {}", new, old)
+        finally:
+            await _run(server, DROP, new)
+    return names
+
+
+def _naming(database: str, url: str) -> str:
+    """Return `url` with another database; a parameter goes before the path, and before others."""
+    return f"{url}{'&' if '?' in url else '?'}dbname={quote(database, safe='')}"
+
+
+async def _run(server: AsyncConnection[Any], statement: LiteralString, *names: str) -> None:
+    await server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
