@@ -160,6 +160,15 @@ async def test_a_key_is_not_good_for_another_address_of_the_operation(
     assert camera.takes == 1
 
 
+async def test_path_and_query_do_not_run_into_each_other(
+    camera: Camera, client: httpx2.AsyncClient
+) -> None:
+    await client.delete(f"{TAKES}/1?2", headers=KEY)
+
+    assert_error(await client.delete(f"{TAKES}/12", headers=KEY), 422, "idempotency_key_reused")
+    assert camera.takes == 1
+
+
 async def test_while_the_first_is_worked_on_a_second_is_refused_at_once(
     camera: Camera, client: httpx2.AsyncClient
 ) -> None:

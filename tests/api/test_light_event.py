@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -42,7 +44,7 @@ async def test_who_was_woken_goes_on_although_it_is_cleared_at_once() -> None:
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_who_gives_up_harms_nobody() -> None:
+async def test_one_that_gives_up_does_not_disturb_the_others() -> None:
     event = LightEvent()
     leaving, staying = (asyncio.create_task(event.wait()) for _ in range(2))
     await asyncio.sleep(0)
@@ -51,4 +53,28 @@ async def test_who_gives_up_harms_nobody() -> None:
     event.set()
 
     await asyncio.wait_for(staying, 1)
-    assert leaving.cancelled() or leaving.cancelling()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+@pytest.mark.parametrize("end", ["cancelled", "woken"])
+async def test_an_event_keeps_nothing_of_a_wait_that_is_over(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    loop, event = asyncio.get_running_loop(), LightEvent()
+    create, made = loop.create_future, list[weakref.ref[object]]()
+
+    def remembered() -> asyncio.Future[object]:
+        made.append(weakref.ref(future := create()))
+        return future
+
+    monkeypatch.setattr(loop, "create_future", remembered)
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.sleep(0)
+    (future,) = made
+    waiting.cancel() if end == "cancelled" else event.set()
+    await asyncio.wait([waiting])
+    del waiting
+    gc.collect()
+
+    assert future() is None

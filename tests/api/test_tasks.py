@@ -130,6 +130,13 @@ async def test_pauses_grow_with_each_crash_up_to_the_longest(time: FakeTime) -> 
         assert full / 2 <= taken <= full
 
 
+def test_pauses_are_spread_over_half_their_length() -> None:
+    pauses = [POLICY.pause(crashes=3) for _ in range(200)]
+
+    assert 2 <= min(pauses) < 2.5
+    assert 3.5 < max(pauses) <= 4
+
+
 @pytest.mark.parametrize(("critical", "status"), [(True, Status.DOWN), (False, Status.DEGRADED)])
 async def test_a_task_that_crashes_too_often_is_given_up(
     time: FakeTime, log: list[str], critical: bool, status: Status
@@ -265,7 +272,12 @@ async def test_a_pause_ends_when_it_is_time_to_stop() -> None:
 
 
 async def test_a_pause_lasts_its_time() -> None:
-    await asyncio.wait_for(pause(asyncio.Event(), 0.01), 5)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+
+    await asyncio.wait_for(pause(asyncio.Event(), 0.05), 5)
+
+    assert clock() - began > 0.04
 
 
 class Led(Leadership):

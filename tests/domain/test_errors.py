@@ -10,8 +10,3 @@ def test_an_error_says_its_class_sentence_unless_it_is_given_one() -> None:
 def test_details_are_kept_apart_from_the_sentence() -> None:
     assert NotFound(id=7).details == {"id": 7}
     assert Unavailable(retry_after=3, part="database").details == {"part": "database"}
-
-
-def test_a_code_belongs_to_one_kind() -> None:
-    assert ProjectNotFound.code != NotFound.code
-    assert issubclass(ProjectNotFound, NotFound)

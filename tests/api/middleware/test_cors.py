@@ -84,6 +84,8 @@ async def test_a_refused_preflight_has_the_one_error_shape(client: httpx2.AsyncC
     assert_error(foreign, 400, "cors_refused")
     assert "access-control-allow-origin" not in foreign.headers
     assert_error(odd_method, 400, "cors_refused")
+    assert odd_method.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
+    assert "Origin" in odd_method.headers["vary"]
 
 
 async def test_credentials_are_allowed_only_when_they_are_set(world: World) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import httpx2
 import pytest
@@ -6,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from platform_api.errors import DeadlineExceeded
-from platform_api.middleware.deadline import Deadline, allow_time
+from platform_api.middleware.deadline import CLOCK, Deadline, allow_time
 from platform_api.operation import Operation
 from platform_api.schema import Output
 from platform_config import HttpSettings, Settings
@@ -88,14 +89,21 @@ async def test_waiting_for_the_clients_body_does_not_count() -> None:
         await asyncio.sleep(0.1)
         return pieces(b"")[0]
 
+    given_back = 0.0
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal given_back
+        before = scope[CLOCK].when()
         await receive()
+        given_back = scope[CLOCK].when() - before
         await Response("ok")(scope, receive, send)
 
     exchange = Exchange()
+    began = time.monotonic()
     await Deadline(app, seconds=0.05)(scope_of(), slow, exchange.send)
 
     assert exchange.status == 200
+    assert 0.09 < given_back <= time.monotonic() - began, "all of the wait and nothing more"
 
 
 async def test_after_the_body_the_clock_goes_on() -> None:

@@ -1,9 +1,16 @@
+import asyncio
 import re
+import time
 from typing import Any
 
 import httpx2
 import pytest
 from loguru import logger
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from platform_api.middleware.request_log import RequestLog
+from tests.api.middleware.requests import exchanged, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +44,46 @@ async def test_a_request_is_one_line_with_all_its_fields(
     assert line["user"] == "alice"
     assert 0 < line["duration_ms"] < 10_000
     assert re.fullmatch(r"[0-9a-f]{32}", line["trace_id"])
+
+
+async def test_the_duration_is_how_long_it_took(log: list[dict[str, Any]]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await Response("ok")(scope, receive, send)
+
+    began = time.perf_counter()
+    await exchanged(RequestLog(app), scope_of())
+
+    assert 40 < log[0]["duration_ms"] <= (time.perf_counter() - began) * 1000 + 0.01
+
+
+@pytest.mark.parametrize("code", [1000, 4413])
+async def test_the_line_of_a_socket_has_its_close_code(
+    log: list[dict[str, Any]], code: int
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        scope["close_code"] = code
+
+    await exchanged(RequestLog(app), scope_of("websocket"))
+
+    assert (log[0]["status"], log[0]["close_code"]) == (101, code)
+
+
+async def test_the_line_of_a_request_has_no_close_code(
+    client: httpx2.AsyncClient, log: list[dict[str, Any]]
+) -> None:
+    await client.get("/nowhere")
+
+    assert "close_code" not in log[0]
+
+
+async def test_a_client_that_left_before_the_answer_is_a_499(log: list[dict[str, Any]]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    await exchanged(RequestLog(app), scope_of())
+
+    assert log[0]["status"] == 499
 
 
 async def test_a_request_to_nowhere_is_logged_without_route_and_user(

@@ -6,7 +6,14 @@ from platform_api.errors import ShuttingDown
 from platform_api.realtime.close_codes import CloseCode
 from platform_api.realtime.outbox import Text
 from platform_api.realtime.session import Incoming, Session
-from platform_api.realtime.sockets import RECONNECT_MAX_MS, Sockets, SocketsFull, TooManySockets
+from platform_api.realtime.sockets import (
+    BATCH_SECONDS,
+    RECONNECT_MAX_MS,
+    RECONNECT_MIN_MS,
+    Sockets,
+    SocketsFull,
+    TooManySockets,
+)
 from platform_config import SocketsSettings
 from platform_domain.identity import UserId
 from tests.api.realtime.peers import Peer, joined
@@ -109,6 +116,42 @@ async def test_a_drain_says_goodbye_to_all_and_takes_nobody_new() -> None:
         assert 0 < peer.heard[-1]["reconnect_after_ms"] <= RECONNECT_MAX_MS
     with pytest.raises(ShuttingDown):
         joined(sockets, Peer())
+
+
+async def test_pages_are_asked_to_come_back_at_different_moments() -> None:
+    sockets = Sockets()
+    peers = [Peer() for _ in range(60)]
+    sessions = [joined(sockets, peer, user=f"user-{n // 10}") for n, peer in enumerate(peers)]
+    running = [asyncio.create_task(served(sockets, session)) for session in sessions]
+
+    await asyncio.wait_for(sockets.drain(), 5)
+    await asyncio.gather(*running)
+
+    moments = sorted(peer.heard[-1]["reconnect_after_ms"] for peer in peers)
+    middle = (RECONNECT_MIN_MS + RECONNECT_MAX_MS) / 2
+    assert moments[0] >= RECONNECT_MIN_MS
+    assert moments[-1] <= RECONNECT_MAX_MS
+    assert moments[5] < middle < moments[-6]
+
+
+async def test_a_drain_closes_sockets_in_batches_over_its_window() -> None:
+    sockets = Sockets(SocketsSettings(drain_window=3 * BATCH_SECONDS))
+    sessions = [joined(sockets, Peer()) for _ in range(9)]
+    clock = asyncio.get_running_loop().time
+    began, closed = clock(), dict[int, float]()
+    draining = asyncio.create_task(sockets.drain())
+
+    async with asyncio.timeout(5):
+        while 9 not in closed:
+            await asyncio.sleep(BATCH_SECONDS / 10)
+            count = sum(session.close_code is not None for session in sessions)
+            closed.setdefault(count, clock() - began)
+    for session in sessions:
+        sockets.leave(session)
+    await draining
+
+    assert list(closed) == [3, 6, 9]
+    assert closed[9] > 2 * BATCH_SECONDS * 0.9
 
 
 async def test_a_drain_does_not_wait_for_who_was_never_accepted() -> None:

@@ -5,7 +5,11 @@ import pytest
 from loguru import logger
 
 from platform_domain.health import Status
-from platform_infrastructure.events.link import Link
+from platform_infrastructure.events.link import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Link,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +68,28 @@ async def test_the_report_names_the_kind_of_failure_and_the_log_has_its_text() -
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_pauses_grow_up_to_the_longest_and_are_spread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def recorded(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", recorded)
+    connections = Connections(*[Lost("refused")] * 100)
+    running = asyncio.create_task(connections.link.run(asyncio.Event()))
+    await asyncio.wait_for(connections.link.wait(), 5)
+    running.cancel()
+
+    full = [min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**n) for n in range(1, 101)]
+    spread = [pause / whole for pause, whole in zip(pauses, full, strict=True)]
+    assert 0.5 <= min(spread) < 0.6
+    assert 0.9 < max(spread) <= 1
 
 
 async def test_a_bug_is_not_taken_for_a_lost_connection() -> None:

@@ -5,7 +5,6 @@ import pytest
 from loguru import logger
 
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.query import QUERIES
 from platform_infrastructure.postgres.verification import lock, startup
 from platform_infrastructure.postgres.verification.lock import Lock
 from platform_infrastructure.postgres.verification.registered import all_queries, ours
@@ -105,4 +104,4 @@ async def test_development_without_a_fit_database_says_that_nothing_was_verified
 
 
 def test_every_query_of_production_is_looked_at() -> None:
-    assert set(ours()) <= set(QUERIES)
+    assert set(ours()) == set(lock.packaged().entries)
