@@ -84,7 +84,12 @@ def test_what_stands_around_a_secret_stays_readable() -> None:
 
 
 @pytest.mark.parametrize(
-    "character", [*map(chr, range(0x20)), "\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\u202e"]
+    "character",
+    [
+        *map(chr, range(0x20)),
+        *"\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029",
+        *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    ],
 )
 def test_a_control_character_is_shown_instead_of_obeyed(character: str) -> None:
     clean = cleaned_text(f"a{character}b")

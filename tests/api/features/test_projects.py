@@ -210,6 +210,27 @@ async def test_a_limit_outside_1_to_100_is_refused(client: httpx2.AsyncClient, l
     assert [fault["path"] for fault in details["errors"]] == ["/query/limit"]
 
 
+@pytest.mark.parametrize("spoilt", ["!!!!{}", "{}\n\n\n\n", "{}%", "{}AAAA"])
+async def test_a_cursor_that_was_tampered_with_is_refused(
+    client: httpx2.AsyncClient, spoilt: str
+) -> None:
+    for name in ("One", "Two"):
+        await created(client, name)
+    cursor = (await client.get(PROJECTS, params={"limit": "1"})).json()["next_cursor"]
+
+    response = await client.get(PROJECTS, params={"cursor": spoilt.format(cursor)})
+
+    details = assert_error(response, 422, "validation_failed")
+    assert [fault["path"] for fault in details["errors"]] == ["/query/cursor"]
+
+
+async def test_a_cursor_that_is_too_long_is_not_even_decoded(client: httpx2.AsyncClient) -> None:
+    response = await client.get(PROJECTS, params={"cursor": "A" * 1025})
+
+    details = assert_error(response, 422, "validation_failed")
+    assert [fault["code"] for fault in details["errors"]] == ["string_too_long"]
+
+
 @pytest.mark.parametrize("cursor", ["nonsense", "e30", "%00", "é", "W10=="])
 async def test_a_cursor_of_somebodys_own_making_is_refused(
     client: httpx2.AsyncClient, cursor: str

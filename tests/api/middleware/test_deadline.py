@@ -115,6 +115,20 @@ async def test_after_the_body_the_clock_goes_on() -> None:
         await exchanged(Deadline(app, seconds=0.05), scope_of(), *pieces(b""))
 
 
+@pytest.mark.parametrize("last_act", ["reads", "answers"])
+async def test_an_app_that_still_reads_or_answers_when_it_is_stopped_is_out_of_time_all_the_same(
+    last_act: str,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await (receive() if last_act == "reads" else Response("late")(scope, receive, send))
+
+    with pytest.raises(DeadlineExceeded):
+        await exchanged(Deadline(app, seconds=0.01), scope_of(), *pieces(b"1"))
+
+
 async def test_an_answer_that_has_started_may_take_its_time() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -89,6 +89,17 @@ def test_drop_oldest_leaves_out_the_oldest_of_its_topic_and_says_how_many() -> N
     assert read(outbox) == ['{"type":"dropped","topic":"t","count":2}', "c", "d", "e"]
 
 
+@pytest.mark.parametrize("slow", [SlowPolicy.DROP_OLDEST, SlowPolicy.LATEST_ONLY])
+def test_what_was_left_out_takes_up_no_bytes(slow: SlowPolicy) -> None:
+    outbox = Outbox(max_bytes=5)
+    for _ in range(10):
+        outbox.put(event("t", "aaa"), slow)
+
+    outbox.put(said("bb"))
+
+    assert read(outbox) == ['{"type":"dropped","topic":"t","count":9}', "aaa", "bb"]
+
+
 def test_drop_oldest_never_leaves_out_what_is_of_another_topic() -> None:
     outbox = Outbox(max_messages=2)
     outbox.put(said("reply"))

@@ -66,6 +66,17 @@ async def test_the_first_reason_to_close_counts() -> None:
     assert peer.close_code == CloseCode.SERVICE_RESTART
 
 
+async def test_our_reason_to_close_counts_more_than_the_peers_answer() -> None:
+    peer = Peer()
+    session = session_of(peer)
+    session.close(CloseCode.SERVICE_RESTART)
+    peer.leaves(1005)
+
+    await session.run(echo, ignore)
+
+    assert session.close_code == CloseCode.SERVICE_RESTART
+
+
 async def test_a_peer_that_reads_too_slowly_is_closed_and_the_rest_discarded() -> None:
     peer = Peer()
     peer.reads.clear()

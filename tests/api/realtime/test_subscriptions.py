@@ -316,8 +316,11 @@ async def test_who_cannot_resume_is_told_so(since: Position) -> None:
     assert await heard(session, peer) == [2]
 
 
-async def test_who_missed_too_much_loads_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RESUME_MESSAGES", 2)
+@pytest.mark.parametrize("limit", ["RESUME_MESSAGES", "RESUME_BYTES"])  # Each event is one byte.
+async def test_a_page_that_missed_too_much_loads_again(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(module, limit, 2)
     here = Here()
     (one, _), (two, _) = here.session(), here.session()
     await here.publish(1, 2, 3)

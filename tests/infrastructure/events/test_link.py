@@ -70,17 +70,7 @@ async def test_the_report_names_the_kind_of_failure_and_the_log_has_its_text() -
         await running
 
 
-async def test_pauses_grow_up_to_the_longest_and_are_spread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def recorded(seconds: float) -> None:
-        pauses.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr(asyncio, "sleep", recorded)
+async def test_pauses_grow_up_to_the_longest_and_are_spread(pauses: list[float]) -> None:
     connections = Connections(*[Lost("refused")] * 100)
     running = asyncio.create_task(connections.link.run(asyncio.Event()))
     await asyncio.wait_for(connections.link.wait(), 5)

@@ -3,13 +3,20 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from platform_domain.errors import Conflict, Contended, InvalidInput, Unavailable
 from platform_domain.projects import ProjectNameTaken
 from platform_infrastructure.postgres import query
+from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connections import Connections
-from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
+from platform_infrastructure.postgres.database import (
+    BACKOFF_MAX_SECONDS,
+    BACKOFF_SECONDS,
+    Database,
+    PostgresUnitOfWork,
+)
 from platform_infrastructure.postgres.pool import WAITING_PER_CONNECTION
 from platform_infrastructure.postgres.query import Many, Maybe, One, RowCountError
 from platform_infrastructure.projects import CreateProject, FindProject, RenameProject
@@ -193,6 +200,35 @@ async def test_more_who_wait_than_is_sensible_are_refused_at_once(database_url: 
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_waiting_in_vain_for_a_connection_uses_up_no_place(database_url: str) -> None:
+    async with opened(
+        database_url, pool_min_size=1, pool_max_size=1, pool_timeout=0.05
+    ) as connections:
+        async with connections.lend("one module"):
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    async with connections.lend("another"):
+                        pass
+
+        async with connections.lend("another"):
+            pass
+
+
+async def test_what_the_schema_lacks_is_a_bug_unless_it_is_behind(
+    database_url: str,
+) -> None:
+    class NoSuchTable(One[int]):
+        sql = "SELECT count(*) FROM no_such_table"
+
+    breaker = Breaker()
+    async with opened(database_url, breaker) as connections:
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await Database(connections).run(NoSuchTable())
+        breaker.schema_is_behind = True
+        with pytest.raises(Unavailable):
+            await Database(connections).run(NoSuchTable())
+
+
 async def test_another_task_may_not_use_the_unit_of_work(
     database: Database, unit_of_work: PostgresUnitOfWork
 ) -> None:
@@ -272,6 +308,23 @@ async def test_serializable_increments_of_many_clients_all_land(
     await asyncio.gather(*(client() for _ in range(4)))
 
     assert ask(database_url, "SELECT name, version FROM projects") == [("80", 81)]
+
+
+async def test_pauses_between_attempts_are_spread_and_bounded(
+    unit_of_work: PostgresUnitOfWork, pauses: list[float]
+) -> None:
+    async def work() -> None:
+        raise Contended
+
+    for _ in range(30):
+        with pytest.raises(Contended):
+            await unit_of_work.run(work)
+
+    longest = pauses[8::9]
+    assert all(0 <= pause <= BACKOFF_MAX_SECONDS for pause in pauses)
+    assert min(longest) < BACKOFF_MAX_SECONDS / 3
+    assert max(longest) > BACKOFF_MAX_SECONDS / 3 * 2
+    assert max(pauses[::9]) <= 2 * BACKOFF_SECONDS
 
 
 async def test_work_that_always_clashes_is_given_up(unit_of_work: PostgresUnitOfWork) -> None:

@@ -54,17 +54,18 @@ class _Timed:
 
     async def receive(self) -> Message:
         when, began = self._clock.when(), asyncio.get_running_loop().time()
-        self._stop()
+        self._set(None)
         message = await self._receive()
         if when is not None:
-            self._clock.reschedule(when + asyncio.get_running_loop().time() - began)
+            self._set(when + asyncio.get_running_loop().time() - began)
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._stop()
+            self._set(None)
         await self._send(message)
 
-    def _stop(self) -> None:
+    def _set(self, when: float | None) -> None:
+        # The app may still read and send while it ends after the deadline.
         if not self._clock.expired():
-            self._clock.reschedule(None)
+            self._clock.reschedule(when)
