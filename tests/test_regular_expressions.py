@@ -157,12 +157,40 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
     "platform_config.http:HOST": [Nasty(pump="a"), Nasty(pump=":"), Nasty(pump="1:", tail="g")],
     "platform_domain.names:_ALLOWED": [Nasty(pump="a")],
     "platform_domain.names:_VISIBLE": [Nasty(tail=" "), Nasty(pump="\u200b", tail=" ")],
-    "platform_infrastructure.postgres.migrations:UP": [
-        Nasty(pump="-- migrate:up\n"),
-        Nasty(pump="\n"),
-        Nasty("-- migrate:up\n", "-- migrate:dow\n"),
+    "platform_infrastructure.postgres.migration_files:HIDDEN_MARKER": [
+        Nasty(pump="--"),
+        Nasty("--"),
+        Nasty(pump="-- migrate:\n"),
     ],
-    "platform_infrastructure.postgres.migrations:_read": [Nasty(pump="1")],
+    "platform_infrastructure.postgres.migration_files:LOOKALIKE": [
+        Nasty(),
+        Nasty("migrate", tail="x"),
+        Nasty("migrate up", tail="x"),
+        Nasty("migrate", ":"),
+    ],
+    "platform_infrastructure.postgres.migration_files:MARKER": [
+        Nasty("--"),
+        Nasty("-- migrate:up", tail="\n"),
+    ],
+    "platform_infrastructure.postgres.migration_files:NAME": [
+        Nasty(pump="1"),
+        Nasty("1", ".sql"),
+    ],
+    "platform_infrastructure.postgres.migrations:_Run._left": [Nasty(pump="CONCURRENTL ")],
+    "platform_infrastructure.postgres.migrations:_Run._outside_of_transactions": [
+        Nasty(pump="CONCURRENTL ")
+    ],
+    "platform_infrastructure.postgres.sql_tokens:COMMENT_EDGE": [Nasty(pump="/"), Nasty(pump="/*")],
+    "platform_infrastructure.postgres.sql_tokens:TOKEN": [
+        Nasty(),
+        Nasty("--", "a", "\n"),
+        Nasty("'", "a"),
+        Nasty("e'", "''", "a"),
+        Nasty("e'", "'\n'", "a"),
+        Nasty("e''", " ", "a"),
+        Nasty("$", "a"),
+        Nasty(pump="a"),
+    ],
     "platform_infrastructure.postgres.statement:CHANGES": [Nasty(pump="INSER "), Nasty(pump="a")],
     "platform_infrastructure.postgres.statement:DELETES": [Nasty(), Nasty(pump=" DELET")],
     "platform_infrastructure.postgres.statement:QUOTED": [
@@ -208,6 +236,7 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
         Nasty(pump="token\\"),
     ],
 }
+CONCURRENTLY = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 # How those are used that are handed on before, or have no name.
 USED_OTHERWISE: dict[str, tuple[str, Sequence[re.Pattern[str] | re.Pattern[bytes]]]] = {
     "platform_api.cli.drill.rolling:_replaced": (
@@ -226,7 +255,11 @@ USED_OTHERWISE: dict[str, tuple[str, Sequence[re.Pattern[str] | re.Pattern[bytes
         [strict_http.LINEAR_FIELD],
     ),
     "platform_api.server.hardening.strict_http:NEXT_CHUNK": ("match", [strict_http.NEXT_CHUNK]),
-    "platform_infrastructure.postgres.migrations:_read": ("match", [re.compile(r"\d+")]),
+    "platform_infrastructure.postgres.migrations:_Run._left": ("search", [CONCURRENTLY]),
+    "platform_infrastructure.postgres.migrations:_Run._outside_of_transactions": (
+        "search",
+        [CONCURRENTLY],
+    ),
     "platform_infrastructure.redaction:_pair": (
         "sub",
         [redaction._SECRET_PAIR, redaction._HEADER_PAIR],

@@ -22,9 +22,9 @@ from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.sql_tokens import SqlUnterminated, Token, statements, tokens
 
 FOLDER = files("platform_infrastructure") / "migrations"
-NAME = re.compile(r"([0-9]+).*\.sql")
+NAME = re.compile(r"([0-9]++).*\.sql")
 BLANKS = " \t\r\f"
-MARKER = re.compile(rf"--[{BLANKS}]*migrate:(?P<block>up|down)(?:[{BLANKS}]+(?P<options>.*))?")
+MARKER = re.compile(rf"--[{BLANKS}]*migrate:(?P<block>up|down)(?:[{BLANKS}]++(?P<options>.*))?")
 HIDDEN_MARKER = re.compile(rf"^--[{BLANKS}]*migrate:(?:up|down)(?:[{BLANKS}]|$)", re.MULTILINE)
 LOOKALIKE = re.compile(
     r"\W*migrate(?:\s*:\s*(?:up|down)|\W*(?:up|down)\W*(?:transaction|$))", re.IGNORECASE
