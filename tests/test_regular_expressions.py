@@ -134,6 +134,7 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
         Nasty(pump="0"),
     ],
     "platform_config.addresses:NOT_ENCODED": [Nasty(pump="%4"), Nasty(pump="%41")],
+    "platform_config.cors:FIELD_NAME": [Nasty(pump="a", tail=" ")],
     "platform_config.cors:ORIGIN": [
         Nasty("http://", ":80"),
         Nasty("http://", "a"),

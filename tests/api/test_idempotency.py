@@ -1,9 +1,10 @@
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
+from pydantic import Field
 
 from platform_api.operation import Operation
 from platform_api.schema import Input, Output, Parameters
@@ -25,6 +26,11 @@ class NewTake(Input):
 
 class TakePath(Parameters):
     number: int
+
+
+class CutQuery(Parameters):
+    force: bool = False
+    digit: Annotated[str, Field(alias="2")] = ""
 
 
 class Take(Output):
@@ -56,7 +62,7 @@ class Camera:
     async def show(self, *, path: TakePath) -> Take:
         return Take(number=path.number)
 
-    async def cut(self, *, path: TakePath) -> None:
+    async def cut(self, *, path: TakePath, query: CutQuery) -> None:
         self.takes += 1
 
 

@@ -261,6 +261,20 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
     assert "scheme://host" in problem.expected
 
 
+@pytest.mark.parametrize("header", ["X Other", "X-Other: 1", "X-\u00c4", "(x)"])
+def test_a_header_that_no_request_could_have_is_refused(header: str) -> None:
+    problem = only_problem({"CORS_HEADERS": f"Content-Type,{header}"})
+
+    assert problem.expected == "names of request headers with commas between; or *"
+
+
+def test_headers_are_a_list_that_replaces_the_default() -> None:
+    headers = load({"CORS_HEADERS": "X-Other, *"}, None).settings.cors.headers
+
+    assert headers == ("X-Other", "*")
+    assert "Traceparent" in load({}, None).settings.cors.headers
+
+
 def test_a_pool_cannot_be_smaller_than_its_smallest_size() -> None:
     problem = only_problem({"DATABASE_POOL_MIN_SIZE": "11"})
 

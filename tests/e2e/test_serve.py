@@ -200,6 +200,30 @@ def test_the_limits_of_connections_are_what_was_set(tmp_path: Path, database_url
             assert http.close_code() == 1009
 
 
+def test_what_a_page_may_send_is_a_setting_and_what_nobody_reads_is_refused(
+    tmp_path: Path, database_url: str
+) -> None:
+    asked = {
+        "origin": ORIGIN,
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "x-other",
+    }
+    settings = {"CORS_ORIGINS": ORIGIN, "CORS_HEADERS": "X-Other", "DATABASE_URL": database_url}
+    with listening(tmp_path, **settings) as program, client(program) as http:
+        granted = http.options("/api/v1/projects", headers=asked)
+        for query in ("limit=1_0", "limit=%EF%BC%91", "limit=1&limit=2", "colour=red"):
+            assert_error(http.get(f"/api/v1/projects?{query}"), 422, "validation_failed")
+        named = http.get("/api/v1/projects?user=alice&limit=1")
+        unseen = http.post("/api/v1/projects", json={"name": "\u200b\u2060"})
+        disguised = http.post("/api/v1/projects", json={"name": "a\u202egpj.exe"})
+
+    assert granted.status_code == 200
+    assert "X-Other" in granted.headers["access-control-allow-headers"]
+    assert named.status_code == 200
+    for refused in (unseen, disguised):
+        assert_error(refused, 422, "validation_failed")
+
+
 def test_who_asks_before_sending_a_body_hears_the_refusal_first(
     tmp_path: Path, database_url: str
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from platform_api.contract.errors import ALWAYS, WHEN_WRITING, WITH_INPUT, WITH_KEY
 from platform_api.contract.operations import described
-from platform_api.errors import BodyTimeout, InternalError, TooManyBodies, ValidationFailed
+from platform_api.errors import BodyTimeout, InternalError, TooManyBodies
 from platform_api.feature import operations_of
 from platform_domain.errors import DomainError, Forbidden
 from platform_domain.identity import Authenticator, Credentials, Identity
@@ -39,7 +39,7 @@ def raised_by_ports() -> Iterator[tuple[str, type[BaseException]]]:
         if each.operation.method != "GET":
             yield from ((id, kind) for kind in WHEN_WRITING)
         if signature.path or signature.query or signature.body:
-            yield from ((id, kind) for kind in WITH_INPUT if kind is not ValidationFailed)
+            yield from ((id, kind) for kind in WITH_INPUT)
         if signature.body:
             yield from ((id, kind) for kind in (BodyTimeout, TooManyBodies))
         if each.operation.idempotent:
@@ -50,12 +50,14 @@ TEXT: dict[str, Any] = {"content": b"name=a", "headers": {"content-type": "text/
 WITHOUT_TYPE: dict[str, Any] = {"content": b"{}"}
 UNKNOWN_FIELD: dict[str, Any] = {"json": {"no_such_field": "a"}}
 TOO_LARGE: dict[str, Any] = {"json": {"name": "a" * MAX_BODY_BYTES}}
+UNKNOWN_PARAMETER: dict[str, Any] = {"params": {"no_such_parameter": "a"}}
 BAD_KEY: dict[str, Any] = {"headers": {"idempotency-key": "a b"}}
 
 
 def wrong_requests() -> Iterator[tuple[str, Request]]:
     for id, each in OPERATIONS.items():
         method, path, rest = RIGHT.get(id, ("GET", "", {}))
+        yield id, (method, path, rest | UNKNOWN_PARAMETER)
         if each.signature.body:
             for body in (UNKNOWN_FIELD, TEXT, WITHOUT_TYPE, TOO_LARGE):
                 yield id, (method, path, body)

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 PROJECT = f"{PROJECTS}/{{id}}"
 BODY: dict[str, Any] = {"json": {"name": "Storyboard"}}
-# Unicode's White_Space, which is what is stripped; ECMA's \s has U+FEFF more and U+0085 less.
-NOT_BLANK = r"[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+# Some of the characters that can be seen: neither white space nor ignorable.
+VISIBLE = r"[!-~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u05ff\u3041-\u3096\u4e00-\u9fff]"
 
 
 def narrow(document: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ def narrow(document: dict[str, Any]) -> None:
     cursor["schema"] = {"enum": [Cursor(ProjectMark).encode(mark)]}
     for model in ("NewProject", "NewName"):
         document["components"]["schemas"][model]["properties"]["name"]["allOf"] = [
-            {"pattern": NOT_BLANK}
+            {"pattern": VISIBLE}
         ]
 
 

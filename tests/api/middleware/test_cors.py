@@ -132,3 +132,44 @@ async def test_a_page_may_send_a_key_and_see_that_the_answer_was_kept(
     assert granted.status_code == 200
     assert "Idempotency-Key" in granted.headers["access-control-allow-headers"]
     assert "Idempotency-Replayed" in answer.headers["access-control-expose-headers"]
+
+
+async def granted_headers(client: httpx2.AsyncClient, *names: str) -> int:
+    asked = {"access-control-request-headers": ",".join(names)}
+    response = await client.options("/api/v1/projects", headers=preflight(ALLOWED_ORIGIN) | asked)
+    if response.status_code != 200:
+        assert_error(response, 400, "cors_refused")
+    return response.status_code
+
+
+async def test_a_page_may_send_what_the_api_reads_and_what_tracing_adds(
+    client: httpx2.AsyncClient,
+) -> None:
+    api = ("authorization", "content-type", "idempotency-key", "x-request-id", "x-user-id")
+    tracing = ("traceparent", "tracestate", "baggage", "sentry-trace")
+
+    assert await granted_headers(client, *api, *tracing, "if-match", "if-none-match") == 200
+    assert await granted_headers(client, "x-other") == 400
+
+
+async def test_the_setting_replaces_what_a_page_may_send(world: World) -> None:
+    cors = CorsSettings(origins=(ALLOWED_ORIGIN,), headers=("X-Other",))
+    world.settings = world.settings.model_copy(update={"cors": cors})
+    async with world.client() as client:
+        assert await granted_headers(client, "x-other") == 200
+        assert await granted_headers(client, "X-OTHER", "accept-language") == 200
+        assert await granted_headers(client, "x-other", "traceparent") == 400
+
+
+async def test_with_a_star_a_page_may_send_any_header(world: World) -> None:
+    cors = CorsSettings(origins=(ALLOWED_ORIGIN,), headers=("*",), credentials=True)
+    world.settings = world.settings.model_copy(update={"cors": cors})
+    async with world.client() as client:
+        assert await granted_headers(client, "x-other", "authorization") == 200
+
+
+async def test_a_page_may_read_the_headers_of_our_answers(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/api/v1/projects", headers={"origin": ALLOWED_ORIGIN})
+
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"X-Request-ID", "Retry-After", "Location", "ETag"} <= set(exposed)

@@ -32,7 +32,7 @@ async def test_a_request_is_one_line_with_all_its_fields(
     log.clear()
 
     await client.get(
-        f"/api/v1/projects/{project['id']}?token=secret", headers={"x-request-id": "abc-1"}
+        f"/api/v1/projects/{project['id']}?user=secret", headers={"x-request-id": "abc-1"}
     )
 
     (line,) = log

@@ -115,6 +115,17 @@ def test_the_id_of_a_wrong_message_is_found_where_there_is_one(
     assert message_id(text) == id
 
 
+def test_an_event_with_a_float_that_json_cannot_write_is_not_published() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Scaled(Event):
+        type = "scaled"
+        factor: float
+
+    assert json.loads(encoded(Scaled(0.5)))["factor"] == 0.5
+    with pytest.raises(ValueError, match="finite"):
+        encoded(Scaled(float("inf")))
+
+
 def test_an_event_is_written_as_the_published_union_reads_it() -> None:
     declared = contract()
     data = encoded(Moved(UUID(int=7), 3))

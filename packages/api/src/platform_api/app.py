@@ -46,7 +46,7 @@ def layers(
         Middleware(Pages, pages=public_pages(readings)),
         Middleware(RequestLog),
         # Outside what answers errors, so that a page of the SPA may read those as well.
-        Middleware(Cors, origins=settings.cors.origins, credentials=settings.cors.credentials),
+        Middleware(Cors, settings=settings.cors),
         Middleware(InFlight, lifecycle=lifecycle),
         # Outside what holds a place: a client that sends on after its answer takes up none.
         Middleware(

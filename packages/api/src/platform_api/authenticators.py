@@ -19,6 +19,8 @@ class DevelopmentAuthenticator(Authenticator):
     """Believes whoever says who they are: `X-User-Id: alice`, or `?user=alice` for a browser's
     WebSocket, which cannot send headers."""
 
+    parameters = ("user",)
+
     async def authenticate(self, credentials: Credentials) -> Identity:
         user = credentials.headers.get("x-user-id") or credentials.query.get("user", "")
         if not USER.fullmatch(user):

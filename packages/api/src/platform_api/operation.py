@@ -8,11 +8,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +28,7 @@ from platform_api.json_reader import JsonReader
 from platform_api.media_type import is_json
 from platform_api.middleware.body_ceiling import allow_body
 from platform_api.middleware.deadline import allow_time
-from platform_api.schema import Input, Parameters, faults
+from platform_api.schema import MAX_FAULTS, Input, Parameters, faults
 from platform_domain.errors import DomainError
 from platform_domain.idempotency import KeyedRequest
 from platform_domain.identity import Authenticator, Credentials, Identity
@@ -154,6 +156,11 @@ class Endpoint:
         self._once = once
         body = self.signature.body
         self._body: JsonReader[BaseModel] | None = JsonReader(body, "body") if body else None
+        self._query = self.signature.query or Parameters
+        self._fields = {  # Whether each is a list.
+            field.alias or name: _is_list(field.annotation)
+            for name, field in self._query.model_fields.items()
+        }
         self._answer: TypeAdapter[Any] = TypeAdapter(self.signature.answer)
         self._location = compile_path(operation.location) if operation.location else None
 
@@ -216,14 +223,37 @@ class Endpoint:
         raw: dict[str, Callable[[], BaseModel]] = {}
         if (path := signature.path) is not None:
             raw["path"] = lambda: path.model_validate(request.path_params)
-        if (query := signature.query) is not None:
-            raw["query"] = lambda: query.model_validate(_query(request.query_params, query))
+        if signature.query or request.scope["query_string"]:
+            raw["query"] = lambda: self._checked_query(request.query_params)
         if (header := signature.header) is not None:
             raw["header"] = lambda: header.of(request.headers)
         if (body := self._body) is not None:
             json = await _json(request)
             raw["body"] = lambda: body.read(json)
-        return _validated(raw)
+        arguments = _validated(raw)
+        if signature.query is None:
+            arguments.pop("query", None)  # It was checked to have nothing in it.
+        return arguments
+
+    def _checked_query(self, given: QueryParams) -> BaseModel:
+        values: dict[str, list[str]] = {}
+        for name, value in given.multi_items():
+            if name in self._fields or name not in self._authenticator.parameters:
+                values.setdefault(name, []).append(value)
+        # More names than there are fields and faults in an answer would only cost time.
+        return self._query.model_validate(
+            {
+                name: self._one_or_all(name, values[name])
+                for name in islice(values, len(self._fields) + MAX_FAULTS)
+            }
+        )
+
+    def _one_or_all(self, name: str, values: list[str]) -> str | list[str]:
+        if self._fields.get(name):
+            return values
+        if len(values) > 1:
+            raise _repeated(name)
+        return values[0]
 
 
 def _key(arguments: dict[str, Any]) -> str | None:
@@ -251,12 +281,11 @@ async def _json(request: Request) -> bytes:
     return await request.body()
 
 
-def _query(given: QueryParams, model: type[BaseModel]) -> dict[str, Any]:
-    return {
-        name: given.getlist(name) if _is_list(model.model_fields[name].annotation) else given[name]
-        for name in model.model_fields
-        if name in given
-    }
+def _repeated(name: str) -> ValidationError:
+    error = PydanticCustomError("repeated", "Parameter is given more than once")
+    return ValidationError.from_exception_data(
+        "query", [InitErrorDetails(type=error, loc=(name,), input=None)]
+    )
 
 
 def _is_list(annotation: Any) -> bool:

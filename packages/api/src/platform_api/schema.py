@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from platform_config.from_text import FromText
+from platform_domain.names import PATTERN, fault_of
 
 MAX_FAULTS = 50
 """A body of nothing but faults must not make an answer larger than itself."""
@@ -16,28 +20,42 @@ PLAIN = {
 }
 
 
+def _readable(name: str) -> str:
+    if fault := fault_of(name):
+        raise PydanticCustomError("name_unreadable", fault)
+    return name
+
+
+READABLE = (AfterValidator(_readable), Field(json_schema_extra={"pattern": PATTERN}))
+"""For names that people read (`platform_domain.names`): `Annotated[str, …, *READABLE]`."""
+
+
 class Input(BaseModel):
-    """A JSON body. Types are strict (no `"1"` for 1) and unknown fields are refused."""
+    """A JSON body. Types are strict (no `"1"` for 1) and unknown fields are refused.
+
+    A float is finite: neither `NaN` and `Infinity`, which are not JSON, nor 1e999.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         strict=True,
         extra="forbid",
+        allow_inf_nan=False,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 
 
-class Parameters(BaseModel):
-    """Path or query parameters: text is converted, unknown ones are ignored."""
+class Parameters(FromText):
+    """Path or query parameters: text is converted, unknown ones are refused."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Output(BaseModel):
-    """A JSON answer."""
+    """A JSON answer. It cannot be made with a float that JSON cannot write."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def faults(error: ValidationError, place: str, *, below: int = 0) -> list[dict[str, Any]]:

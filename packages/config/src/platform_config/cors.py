@@ -32,6 +32,16 @@ def as_browsers_send_it(origin: str) -> str:
     )
 
 
+# RFC 9110, 5.6.2.
+FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def field_name(name: str) -> str:
+    if not FIELD_NAME.fullmatch(name):
+        raise ValueError("names of request headers with commas between; or *")
+    return name
+
+
 class CorsSettings(Section):
     """Which web pages may call the server from a browser (CORS)."""
 
@@ -44,6 +54,25 @@ class CorsSettings(Section):
         description="Exact origins with commas between, scheme://host[:port] without a path. Also"
         " for WebSockets of pages whose proxy replaces the Host header.",
         examples=["https://app.example.com,http://localhost:5173"],
+    )
+    headers: Annotated[
+        tuple[Annotated[str, AfterValidator(field_name)], ...], BeforeValidator(listed)
+    ] = Field(
+        (
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "X-Request-ID",
+            "X-User-Id",
+            "If-Match",
+            "If-None-Match",
+            "Traceparent",
+            "Tracestate",
+            "Baggage",
+            "Sentry-Trace",
+        ),
+        description="Request headers that a page may send, with commas between; or *. The list"
+        " replaces the default, which has all that the API reads and what tracing adds.",
     )
     credentials: bool = Field(False, description="Whether browsers may send cookies along.")
 

@@ -71,13 +71,7 @@ class Section(FromText):
     Each field has a default, so that a developer starts with nothing set.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        validate_default=True,
-        allow_inf_nan=False,
-    )
+    model_config = ConfigDict(validate_default=True)
 
     prefix: ClassVar[str]
 

@@ -1,6 +1,6 @@
 """Who is asking, and the port that finds out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
@@ -24,6 +24,9 @@ class Credentials:
 
 class Authenticator(Protocol):
     """Turns credentials into an identity. One port for HTTP and WebSocket."""
+
+    parameters: Collection[str] = ()
+    """The query parameters it reads; operations refuse any others that they do not declare."""
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Return the caller, or raise `Unauthenticated` (or `Forbidden`)."""

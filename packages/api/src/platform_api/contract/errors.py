@@ -63,7 +63,7 @@ WHEN_WRITING: Sequence[Kind] = (
     OutcomeUnknown,
 )
 WITH_PATH: Sequence[Kind] = (RouteNotFound,)  # A parameter with a slash in it is another path.
-WITH_INPUT: Sequence[Kind] = (ValidationFailed, InvalidInput)
+WITH_INPUT: Sequence[Kind] = (InvalidInput,)
 WITH_KEY: Sequence[Kind] = (IdempotencyKeyInUse, IdempotencyKeyReused)
 WITH_BODY: Sequence[Kind] = (BodyTimeout, PayloadTooLarge, UnsupportedMediaType, TooManyBodies)
 
@@ -116,6 +116,7 @@ def _platforms_own(operation: Operation, signature: Signature) -> Iterator[Kind]
         yield from WHEN_WRITING
     if signature.path:
         yield from WITH_PATH
+    yield ValidationFailed  # Without any input too: each query parameter is one too many then.
     if signature.path or signature.query or signature.header or signature.body:
         yield from WITH_INPUT
     if signature.header:

@@ -12,7 +12,7 @@ from platform_api.feature import Feature
 from platform_api.operation import Operation
 from platform_api.paging import Cursor, Page, PageQuery
 from platform_api.realtime.topic import Topic, own_topic
-from platform_api.schema import Input, Output, Parameters
+from platform_api.schema import READABLE, Input, Output, Parameters
 from platform_domain.events import Events, user_topic
 from platform_domain.identity import Identity
 from platform_domain.projects import (
@@ -32,12 +32,8 @@ from platform_domain.unit_of_work import UnitOfWork
 
 Name = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True,
-        min_length=1,
-        max_length=NAME_MAX_LENGTH,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
-    ),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_MAX_LENGTH),
+    *READABLE,
     Field(description="Unique among the caller's projects.", examples=["Storyboard"]),
 ]
 

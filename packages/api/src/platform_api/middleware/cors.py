@@ -1,7 +1,5 @@
 """Which origins' pages may call: Starlette's middleware, answering refusals in our shape."""
 
-from collections.abc import Sequence
-
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -9,29 +7,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from platform_api.errors import CorsRefused, error_response
 from platform_api.idempotency import REPLAYED
+from platform_config import CorsSettings
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-REQUEST_HEADERS = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "Traceparent",
-    "X-Request-ID",
-    "X-User-Id",
-)
-RESPONSE_HEADERS = ("Location", "X-Request-ID", "Retry-After", REPLAYED)
+RESPONSE_HEADERS = ("X-Request-ID", "Retry-After", "Location", "ETag", REPLAYED)
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, with our list of methods and headers, and refusals in the one error shape."""
+    """Starlette's, with our list of methods, and refusals in the one error shape."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], *, credentials: bool) -> None:
+    def __init__(self, app: ASGIApp, settings: CorsSettings) -> None:
         super().__init__(
             app,
-            allow_origins=origins,
+            allow_origins=settings.origins,
             allow_methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
-            allow_credentials=credentials,
+            allow_headers=settings.headers,
+            allow_credentials=settings.credentials,
             expose_headers=RESPONSE_HEADERS,
         )
         self.allow_headers.append("")  # A list may have empty elements (RFC 9110, 5.6.1.2).

@@ -27,7 +27,7 @@ def _event_model(event: Any) -> type[BaseModel]:
     members |= {field.name: (types[field.name], ...) for field in fields(event)}
     return create_model(
         event.__name__,
-        __config__=ConfigDict(from_attributes=True),
+        __config__=ConfigDict(from_attributes=True, allow_inf_nan=False),
         __doc__=event.__doc__ if event.__doc__ and "(" not in event.__doc__ else None,
         **members,
     )
