@@ -159,6 +159,9 @@ def test_what_we_replace_is_what_the_module_looks_up(
 
     if isinstance(ours, type):
         assert original.__qualname__ in {base.__qualname__ for base in ours.__mro__}
+    elif isinstance(ours, ModuleType):
+        assert original.__name__ == ours.__name__
+        assert "asyncio.start_server(_server_callback, backlog=" in inspect.getsource(module)
     else:
         assert original.pattern == PATTERNS[name]
 

@@ -237,7 +237,7 @@ async def _serve_plainly(
 
 if __name__ == "__main__":
     logger.remove()
-    logger.add(sys.stdout, format="{message}", diagnose=False)
+    logger.add(sys.stdout, format="{message} {extra}", diagnose=False)
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING)
     given = Options(**json.loads(sys.argv[1]))
     if given.max_files:

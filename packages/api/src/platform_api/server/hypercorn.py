@@ -15,7 +15,7 @@ import hypercorn.asyncio
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from platform_api.server.hardening.accept_failures import ACCEPTS_IN_A_ROW, quieten
+from platform_api.server.hardening.accept_failures import installed
 from platform_api.server.hardening.connections import ENDING_SECONDS
 from platform_api.server.hardening.install import install
 from platform_api.server.hardening.limits import HardenedConfig, Limits, Shed, nothing_shed
@@ -42,11 +42,8 @@ async def serve(
     when this is cancelled. Raises `OSError` when a socket cannot listen.
     """
     config = _config(drain_timeout, limits, shed)
-    loop = asyncio.get_running_loop()
 
     async def stopped() -> None:
-        for each in config.listening:
-            each.listen(BACKLOG)
         on_listening()
         await stop.wait()
         config.connections.cut_off_in(drain_timeout)
@@ -55,19 +52,20 @@ async def serve(
         each.listen(BACKLOG)  # While it is ours: Hypercorn does not close one that cannot listen.
     config.bind = [f"fd://{each.detach()}" for each in sockets]
     install()
-    quieten(loop)
+    accept_failures = installed(asyncio.get_running_loop())
     try:
         await hypercorn.asyncio.serve(
             cast(ASGIFramework, _with_lifespan(app)), config, shutdown_trigger=stopped, mode="asgi"
         )
         await config.connections.finished()
     finally:
+        accept_failures.report()
         await config.connections.ended()
 
 
 def _config(drain_timeout: float, limits: Limits, shed: Shed) -> HardenedConfig:
     config = HardenedConfig(limits=limits, shed=shed)
-    config.backlog = ACCEPTS_IN_A_ROW  # The length of the queue is set when Hypercorn listens.
+    config.backlog = BACKLOG
     config.alpn_protocols = ["http/1.1"]
     config.graceful_timeout = drain_timeout + ENDING_SECONDS
     config.include_server_header = False

@@ -9,6 +9,7 @@ import hypercorn.protocol
 import hypercorn.protocol.h11
 import hypercorn.protocol.ws_stream
 
+from platform_api.server.hardening.accept_failures import Asyncio
 from platform_api.server.hardening.after_the_end import SilentAfterEnd, ToldEnd
 from platform_api.server.hardening.app_queue import UnblockedTaskGroup
 from platform_api.server.hardening.bounded_close import BoundedClose
@@ -54,6 +55,7 @@ class HardenedFrames(RememberingConnection, SlicedConnection):
 # The module that looks a name up, the name, and what it finds from now on.
 REPLACED: tuple[tuple[ModuleType, str, object], ...] = (
     (hypercorn.asyncio.run, "TCPServer", HardenedConnection),
+    (hypercorn.asyncio.run, "asyncio", Asyncio("asyncio")),
     (hypercorn.asyncio.tcp_server, "TaskGroup", UnblockedTaskGroup),
     (hypercorn.protocol, "H11Protocol", HardenedHttp),
     (hypercorn.protocol.h11, "WSStream", HardenedWebSocket),

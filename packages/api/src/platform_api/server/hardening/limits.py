@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from socket import socket
 from typing import Self
 
-from hypercorn.config import Config, Sockets
+from hypercorn.config import Config
 
 from platform_api.server.hardening.connections import Connections
 from platform_config import HttpSettings, SocketsSettings
@@ -63,15 +62,9 @@ class HardenedConfig(Config):
     limits: Limits
     connections: Connections = field(default_factory=Connections)
     shed: Shed = nothing_shed
-    listening: list[socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.h11_max_incomplete_size = self.limits.head_bytes
         self.keep_alive_timeout = self.limits.keep_alive_timeout
         self.websocket_max_message_size = self.limits.message_bytes
         self.websocket_ping_interval = self.limits.ping_interval
-
-    def create_sockets(self) -> Sockets:
-        sockets = super().create_sockets()
-        self.listening = sockets.insecure_sockets
-        return sockets
