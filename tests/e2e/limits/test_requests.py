@@ -33,7 +33,7 @@ def test_an_encoded_slash_divides_nothing() -> None:
         client.get("/api/v1/%70rojects", ASK)
         assert client.answer().status == 200
         with connected(server.program.admin_port) as admin:
-            admin.get("/health%2Flive")
+            admin.send(b"GET /health%2Flive HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert admin.answer().status == 404
         assert client.upgrade("/api/v1%2Fws", ASK).status == 404
 
