@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.migrating import migrators, own_code
 from tests.e2e.serve import run
-from tests.infrastructure.postgres.connections import ask, backends
+from tests.infrastructure.postgres.connections import ask, backends, impatient
 
 pytestmark = [
     pytest.mark.slow,
@@ -102,7 +102,7 @@ def test_readers_go_on_while_a_migration_waits_for_a_lock(
         holder.execute("SELECT count(*) FROM a")
         backends(empty_database_url, "ALTER TABLE a", wait="Lock")
         # It queues behind the ALTER, which gives way although the holder stays.
-        assert ask(empty_database_url, "SELECT a FROM a") == []
+        assert ask(impatient(empty_database_url), "SELECT a FROM a") == []
         blocked = program.wait_for("A migration waits for a lock").string
         program.wait_for("A migration did not get its locks and is tried again.*1_a.sql")
         pid = holder.info.backend_pid

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from platform_config import DatabaseSettings
@@ -44,6 +45,11 @@ def ask(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), values)
         return cursor.fetchall() if cursor.description else []
+
+
+def impatient(url: str) -> str:
+    """Return how to connect with statements that may take half a minute."""
+    return make_conninfo(url, options="-c statement_timeout=30s")
 
 
 def backends(url: str, words: str, *, wait: str = "%", count: int = 1) -> list[int]:

@@ -16,7 +16,7 @@ from platform_infrastructure.postgres.migrations import (
     missing,
     unknown,
 )
-from tests.infrastructure.postgres.connections import ask, backends
+from tests.infrastructure.postgres.connections import ask, backends, impatient
 
 pytestmark = pytest.mark.anyio
 
@@ -244,7 +244,8 @@ async def test_a_lock_is_waited_for_in_turns_and_the_log_says_who_has_it(
             running = group.create_task(migrate(empty_database_url, tmp_path, lock_timeout=0.5))
             await asyncio.to_thread(backends, empty_database_url, "ALTER TABLE a", wait="Lock")
             # It queues behind the ALTER, which gives way although the holder stays.
-            assert await asyncio.to_thread(ask, empty_database_url, "SELECT a FROM a") == []
+            reader = impatient(empty_database_url)
+            assert await asyncio.to_thread(ask, reader, "SELECT a FROM a") == []
             assert not running.done()
             holder.commit()
 
