@@ -33,7 +33,7 @@ def test_many_migrators_at_once_all_end_well(tmp_path: Path, empty_database_url:
         older.execute("SELECT 1")
         with migrators(tmp_path, 4, DATABASE_URL=empty_database_url, **code) as programs:
             backends(empty_database_url, "CREATE INDEX CONCURRENTLY", wait="Lock")
-            backends(empty_database_url, "pg_try_advisory_lock", count=3)
+            backends(empty_database_url, "advisory_lock", count=3)
             older.commit()
             codes = [program.exit_code() for program in programs]
 
@@ -57,7 +57,7 @@ def test_an_index_of_a_migrator_that_was_killed_is_refused_by_all_until_it_is_dr
         with migrators(tmp_path, 1, **settings) as [killed]:
             [backend] = backends(empty_database_url, "CREATE INDEX CONCURRENTLY", wait="Lock")
             with migrators(tmp_path, 2, **settings) as others:
-                backends(empty_database_url, "pg_try_advisory_lock", count=2)
+                backends(empty_database_url, "advisory_lock", count=2)
                 killed.end()
                 for program in others:
                     program.wait_for(rf"A migration waits for another.*pid={backend}")

@@ -113,7 +113,7 @@ async def test_many_at_once_do_not_deadlock_while_one_builds_an_index_concurrent
             await asyncio.to_thread(
                 backends, empty_database_url, "CREATE INDEX CONCURRENTLY", wait="Lock"
             )
-            await asyncio.to_thread(backends, empty_database_url, "pg_try_advisory_lock", count=3)
+            await asyncio.to_thread(backends, empty_database_url, "advisory_lock", count=3)
             older.commit()
 
     done = [name for task in running for name in task.result()]
@@ -226,7 +226,8 @@ async def test_a_file_without_a_transaction_is_not_repeated_for_a_lock(
         holder.execute("LOCK TABLE a IN ACCESS SHARE MODE")
 
         with pytest.raises(MigrationRefused, match=r"1_a\.sql: .*lock timeout"):
-            await migrate(empty_database_url, tmp_path, lock_timeout=0.1)
+            async with asyncio.timeout(30):
+                await migrate(empty_database_url, tmp_path, lock_timeout=0.1)
 
     assert ask(empty_database_url, VERSIONS) == []
 
