@@ -46,6 +46,7 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
     ],
     "platform_api.cli.drill.server:ALL_LISTENING": [Nasty(pump="workers serve http://127.0.0.1:1")],
     "platform_api.cli.drill.server:LISTENING": [Nasty(pump="Listening on http://127.0.0.1:")],
+    "platform_api.feature:WORD": [Nasty(pump="a"), Nasty(pump="A")],
     "platform_api.load_shedding:_FIELD": [
         Nasty(pump="\nhost:"),
         Nasty(pump="\ncontent-lengt"),

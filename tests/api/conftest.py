@@ -13,7 +13,7 @@ from platform_api.app import create_app
 from platform_api.authenticators import DevelopmentAuthenticator
 from platform_api.capacity import Capacity
 from platform_api.contract.openapi import openapi
-from platform_api.feature import Feature, messages_of, operations_of, topics_of
+from platform_api.feature import Feature, messages_of, topics_of
 from platform_api.features.projects import ProjectsFeature
 from platform_api.health import Readings
 from platform_api.idempotency import Once
@@ -151,7 +151,7 @@ class World:
 
 
 def document_of(features: Sequence[Feature], contract: Contract) -> dict[str, Any]:
-    return openapi(operations_of(features), contract.client_message, contract.server_message)
+    return openapi(features, contract.client_message, contract.server_message)
 
 
 @cache

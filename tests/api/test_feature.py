@@ -20,10 +20,10 @@ async def idle(stopping: asyncio.Event) -> None:
 
 @dataclass
 class Busy(Feature):
-    name: str = "busy"
+    task: str = "busy"
 
     def tasks(self) -> Sequence[Task]:
-        return [Task(self.name, idle)]
+        return [Task(self.task, idle)]
 
 
 def test_the_tasks_of_features_join_the_platforms_own() -> None:

@@ -18,7 +18,6 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 WORDS = {
     "20261122000000": "29990101000000",  # A migration of its own.
-    "NewName": "NewSceneName",  # Every model of the contract has a name of its own.
     "projects": "scenes",
     "Projects": "Scenes",
     "PROJECTS": "SCENES",

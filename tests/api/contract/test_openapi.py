@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -9,11 +9,18 @@ from pydantic import Discriminator, Field
 
 from platform_api.contract.openapi import as_text, openapi
 from platform_api.declaration import DeclarationInvalid
+from platform_api.feature import Feature
 from platform_api.operation import Operation
 from platform_api.paging import Page, PageQuery
 from platform_api.schema import Input, Output, Parameters
 from platform_domain.errors import Conflict, NotFound
-from tests.api.contract.documented import operations_in, references_in, resolved, validator
+from tests.api.contract.documented import (
+    codes_of,
+    operations_in,
+    references_in,
+    resolved,
+    validator,
+)
 
 
 class Colour(StrEnum):
@@ -96,9 +103,23 @@ OPERATIONS = [
 ]
 
 
+class CameraShotsFeature(Feature):
+    """What a camera takes."""
+
+    def __init__(self, *operations: Operation) -> None:
+        self._operations = operations
+
+    def operations(self) -> Sequence[Operation]:
+        return self._operations
+
+
+def document_of(*operations: Operation) -> dict[str, Any]:
+    return openapi([CameraShotsFeature(*operations)])
+
+
 @pytest.fixture
 def document() -> dict[str, Any]:
-    return openapi(OPERATIONS)
+    return document_of(*OPERATIONS)
 
 
 def parameters_of(document: dict[str, Any], id: str) -> dict[str, Any]:
@@ -112,14 +133,27 @@ def test_an_operation_is_named_by_its_feature_and_handler(document: dict[str, An
         "camera_shots_cut",
         "camera_shots_ping",
     }
-    assert document["tags"] == [{"name": "camera-shots"}]
+    assert document["tags"] == [{"name": "camera-shots", "description": "What a camera takes."}]
+
+
+def test_the_tag_is_the_features_name_whatever_the_path_is() -> None:
+    document = document_of(Operation("GET", "/takes", ping))
+
+    assert operations_in(document)["camera_shots_ping"]["tags"] == ["camera-shots"]
+
+
+def test_the_document_says_where_the_server_is_and_under_which_licence(
+    document: dict[str, Any],
+) -> None:
+    assert document["servers"][0]["url"] == "/"
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
 
 
 def test_two_operations_of_one_name_fail_at_start_up() -> None:
     twice = [Operation("GET", "/shots", ping), Operation("GET", "/shots/latest", ping)]
 
     with pytest.raises(DeclarationInvalid, match="GET /shots and GET /shots/latest have one id"):
-        openapi(twice)
+        document_of(*twice)
 
 
 def test_paths_have_the_prefix_and_no_converters(document: dict[str, Any]) -> None:
@@ -132,7 +166,7 @@ def test_paths_have_the_prefix_and_no_converters(document: dict[str, Any]) -> No
 def test_the_docstring_is_what_people_read(document: dict[str, Any]) -> None:
     film, ping = (operations_in(document)[f"camera_shots_{name}"] for name in ("film", "ping"))
 
-    assert film["summary"] == "Film a shot again."
+    assert film["summary"] == "Film a shot again"
     assert film["description"] == "The one before is kept.\n\nIt costs something."
     assert not {"summary", "description"} & ping.keys()
 
@@ -201,10 +235,18 @@ def test_bodies_and_answers_refer_to_their_models(document: dict[str, Any]) -> N
 
     assert film["requestBody"] == {
         "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewShot"}}},
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/NewShot"},
+                "example": {"lens": {"millimetres": 1}, "note": "text"},
+            }
+        },
     }
     assert film["responses"]["200"]["content"] == {
-        "application/json": {"schema": {"$ref": "#/components/schemas/Shot"}}
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/Shot"},
+            "example": {"id": 1, "colour": "red", "note": "text"},
+        }
     }
     assert "201" in operations_in(document)["camera_shots_ping"]["responses"]
     assert "requestBody" not in cut
@@ -223,59 +265,94 @@ def test_what_is_always_written_is_required_and_what_may_be_left_out_is_not(
     assert "default" not in schemas["NewShot"]["properties"]["note"], "no client sends that null"
 
 
-def codes(document: dict[str, Any], id: str) -> dict[str, list[str]]:
+def codes(document: dict[str, Any], id: str) -> dict[str, set[str]]:
     """Return the codes of each status of failure."""
-    found = {}
-    for status, response in operations_in(document)[id]["responses"].items():
-        schema = resolved(document, response).get("content", {}).get("application/json", {})
-        choices = schema.get("schema", {}).get("oneOf", [schema.get("schema", {})])
-        kinds = [resolved(document, choice) for choice in choices]
-        found[status] = [k["properties"]["code"]["const"] for k in kinds if "allOf" in k]
+    found = {
+        status: codes_of(response)
+        for status, response in operations_in(document)[id]["responses"].items()
+    }
     return {status: of_status for status, of_status in found.items() if of_status}
 
 
 def test_each_failure_names_its_codes(document: dict[str, Any]) -> None:
     anywhere = {
-        "400": ["header_repeated", "host_not_allowed"],
-        "401": ["unauthenticated"],
-        "403": ["forbidden"],
-        "500": ["internal_error"],
-        "503": ["unavailable", "shutting_down", "overloaded"],
-        "504": ["deadline_exceeded"],
+        "400": {"header_repeated", "host_not_allowed"},
+        "401": {"unauthenticated"},
+        "403": {"forbidden"},
+        "500": {"internal_error"},
+        "503": {"unavailable", "shutting_down", "overloaded"},
+        "504": {"deadline_exceeded"},
     }
-    written = anywhere | {"503": [*anywhere["503"], "contended", "outcome_unknown"]}
-    clash = ["conflict", "still_in_use"]
-    checked = ["validation_failed", "invalid_input"]
+    written = anywhere | {"503": {*anywhere["503"], "contended", "outcome_unknown"}}
+    clash = {"conflict", "still_in_use"}
+    checked = {"validation_failed", "invalid_input"}
 
     assert codes(document, "camera_shots_reel") == anywhere | {"422": checked}
     assert codes(document, "camera_shots_ping") == written | {
-        "409": [*clash, "idempotency_key_in_use"],
-        "422": ["reference_invalid", *checked, "idempotency_key_reused"],
+        "409": {*clash, "idempotency_key_in_use"},
+        "422": {"reference_invalid", *checked, "idempotency_key_reused"},
     }
     assert codes(document, "camera_shots_cut") == written | {
-        "404": ["shot_not_found", "route_not_found"],
+        "404": {"shot_not_found", "route_not_found"},
         "409": clash,
-        "422": ["reference_invalid", *checked],
+        "422": {"reference_invalid", *checked},
     }
     assert codes(document, "camera_shots_film") == written | {
-        "404": ["shot_not_found", "route_not_found"],
-        "408": ["body_timeout"],
-        "409": ["shot_taken", *clash],
-        "413": ["payload_too_large"],
-        "415": ["unsupported_media_type"],
-        "422": ["reference_invalid", *checked],
-        "429": ["too_many_bodies"],
+        "404": {"shot_not_found", "route_not_found"},
+        "408": {"body_timeout"},
+        "409": {"shot_taken", *clash},
+        "413": {"payload_too_large"},
+        "415": {"unsupported_media_type"},
+        "422": {"reference_invalid", *checked},
+        "429": {"too_many_bodies"},
     }
 
 
-def test_an_error_has_the_one_shape_narrowed_to_its_code(document: dict[str, Any]) -> None:
-    taken = validator(document, {"$ref": "#/components/schemas/Taken"})
+def failure(document: dict[str, Any], id: str, status: str) -> Any:
+    media = operations_in(document)[id]["responses"][status]["content"]["application/json"]
+    return validator(document, media["schema"])
 
-    assert taken.is_valid({"error": "Taken.", "code": "shot_taken"})
-    assert taken.is_valid({"error": "Taken.", "code": "shot_taken", "details": {"by": 1}})
-    assert not taken.is_valid({"error": "Taken.", "code": "conflict"})
-    assert not taken.is_valid({"code": "shot_taken"})
-    assert not taken.is_valid({"error": "Taken.", "code": "shot_taken", "details": None})
+
+def test_an_error_has_the_one_shape_narrowed_to_its_codes(document: dict[str, Any]) -> None:
+    conflict = failure(document, "camera_shots_film", "409")
+
+    assert conflict.is_valid({"error": "Taken.", "code": "shot_taken"})
+    assert conflict.is_valid({"error": "Taken.", "code": "shot_taken", "details": {"by": 1}})
+    assert not conflict.is_valid({"error": "Taken.", "code": "another"})
+    assert not conflict.is_valid({"code": "shot_taken"})
+    assert not conflict.is_valid({"error": "Taken.", "code": "shot_taken", "details": None})
+
+
+def test_details_have_the_shape_that_belongs_to_the_code(document: dict[str, Any]) -> None:
+    invalid = failure(document, "camera_shots_film", "422")
+    item = {"path": "/body/lens", "message": "Field required", "code": "missing"}
+
+    assert invalid.is_valid(
+        {"error": "No.", "code": "validation_failed", "details": {"errors": [item]}}
+    )
+    assert not invalid.is_valid({"error": "No.", "code": "validation_failed"})
+    assert invalid.is_valid({"error": "No.", "code": "invalid_input"})
+
+
+def test_every_answer_with_a_body_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    for operation in operations_in(document).values():
+        for status, response in operation["responses"].items():
+            media = response.get("content", {}).get("application/json", {})
+            examples = media.get("examples", {}).values()
+            values = [
+                *(e["value"] for e in examples),
+                *([media["example"]] if "example" in media else []),
+            ]
+            assert values or status in ("204", "default"), operation["operationId"]
+            for value in values:
+                validator(document, media["schema"]).validate(value)
+
+
+def test_any_other_failure_has_the_one_shape(document: dict[str, Any]) -> None:
+    other = failure(document, "camera_shots_cut", "default")
+
+    assert other.is_valid({"error": "A teapot.", "code": "teapot"})
+    assert not other.is_valid({"error": "A teapot."})
 
 
 def test_every_reference_leads_somewhere_and_every_schema_is_used(
@@ -285,7 +362,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used(
 
     for target in targets:
         resolved(document, {"$ref": target})
-    for part in ("schemas", "responses", "headers"):
+    for part in ("schemas", "headers"):
         listed = {f"#/components/{part}/{name}" for name in document["components"][part]}
         assert listed <= targets, f"unused: {listed - targets}"
 
@@ -301,7 +378,7 @@ def test_names_are_plain_words(document: dict[str, Any]) -> None:
     names = set(document["components"]["schemas"])
 
     assert "PageOfShot" in names
-    assert all(name.isidentifier() for name in names)
+    assert all(name.isidentifier() and len(name) < 40 for name in names)
     assert {"ShotPath", "ShotQuery", "PageQuery", "ErrorBody"}.isdisjoint(names)
 
 
@@ -320,35 +397,21 @@ def test_two_models_of_one_name_fail_at_start_up() -> None:
     both = [Operation("GET", "/shots", ping), Operation("GET", "/takes", answering(Other.Shot))]
 
     with pytest.raises(DeclarationInvalid, match=r"names of their own.*Shot"):
-        openapi(both)
+        document_of(*both)
 
 
-def test_a_model_with_the_name_of_an_error_fails_at_start_up() -> None:
-    class Forbidden(Output):
+def test_a_model_with_the_name_of_the_error_fails_at_start_up() -> None:
+    class Error(Output):
         fruit: str
 
-    with pytest.raises(DeclarationInvalid, match="Forbidden"):
-        openapi([Operation("GET", "/trees", answering(Forbidden))])
-
-
-def test_two_errors_of_one_name_fail_at_start_up() -> None:
-    class Other:
-        class Gone(NotFound):
-            code = "reel_not_found"
-
-    both = [
-        Operation("GET", "/shots", ping, errors=(Gone,)),
-        Operation("GET", "/reels", ping, errors=(Other.Gone,)),
-    ]
-
-    with pytest.raises(DeclarationInvalid, match="Two errors are called Gone"):
-        openapi(both)
+    with pytest.raises(DeclarationInvalid, match="These names are taken: Error"):
+        document_of(Operation("GET", "/trees", answering(Error)))
 
 
 def test_the_text_is_sorted_and_the_same_each_time(document: dict[str, Any]) -> None:
     text = as_text(document)
 
-    assert text == as_text(openapi(OPERATIONS))
+    assert text == as_text(document_of(*OPERATIONS))
     assert text.endswith("}\n")
     assert text.index('"components"') < text.index('"info"') < text.index('"openapi"')
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from platform_api.features.projects import NewName, NewProject, ProjectPath, ProjectsFeature
+from platform_api.features.projects import NewProject, ProjectPath, ProjectsFeature, RenameProject
 from platform_api.paging import Cursor
 from platform_domain.events import TopicName
 from platform_domain.identity import Identity, UserId
@@ -41,7 +41,7 @@ def narrow(document: dict[str, Any]) -> None:
     parameters = operations_in(document)["projects_list"]["parameters"]
     (cursor,) = (parameter for parameter in parameters if parameter["name"] == "cursor")
     cursor["schema"] = {"enum": [Cursor(ProjectMark).encode(mark)]}
-    for model in ("NewProject", "NewName"):
+    for model in ("NewProject", "RenameProject"):
         document["components"]["schemas"][model]["properties"]["name"]["allOf"] = [
             {"pattern": VISIBLE}
         ]
@@ -274,7 +274,7 @@ async def test_every_change_and_what_is_told_of_it_are_one_unit_of_work() -> Non
 
     view = await feature.create(body=NewProject(name="a"), caller=alice)
     path = ProjectPath(id=view.id)
-    await feature.rename(path=path, body=NewName(name="b"), caller=alice)
+    await feature.rename(path=path, body=RenameProject(name="b"), caller=alice)
     await feature.delete(path=path, caller=alice)
 
     assert units.published == [1, 1, 1], "each publishes inside its own unit"

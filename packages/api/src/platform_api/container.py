@@ -7,7 +7,7 @@ from platform_api.app import create_admin_app, create_app
 from platform_api.authenticators import AnonymousAuthenticator, DevelopmentAuthenticator
 from platform_api.capacity import Capacity
 from platform_api.contract.openapi import openapi
-from platform_api.feature import messages_of, operations_of, tasks_of, topics_of
+from platform_api.feature import messages_of, tasks_of, topics_of
 from platform_api.features.projects import ProjectsFeature
 from platform_api.health import Readings, all_checks
 from platform_api.idempotency import Once
@@ -130,7 +130,7 @@ class Container(DeclarativeContainer):
     )
     document = Singleton(
         openapi,
-        Factory(operations_of, features),
+        features,
         contract.provided.client_message,
         contract.provided.server_message,
     )

@@ -1,7 +1,9 @@
 """What a feature brings along. The container lists the features; nothing is discovered."""
 
+import re
 from collections.abc import Sequence
 from itertools import chain
+from typing import ClassVar
 
 from platform_api.declaration import DeclarationInvalid, place_of
 from platform_api.operation import Operation
@@ -9,9 +11,22 @@ from platform_api.realtime.message import Message
 from platform_api.realtime.topic import Topic
 from platform_api.tasks import Task
 
+WORD = re.compile("[A-Z][^A-Z]*")
+
 
 class Feature:
-    """Subclass it, take ports in the constructor, return what the feature has."""
+    """Subclass it, take ports in the constructor, return what the feature has.
+
+    The subclass's docstring describes the feature in the API's documentation.
+    """
+
+    name: ClassVar[str]
+    """The tag in the API's documentation, e.g. `camera-shots` for `CameraShotsFeature`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        words = WORD.findall(cls.__name__.removesuffix("Feature"))
+        cls.name = "-".join(words).lower()
 
     def operations(self) -> Sequence[Operation]:
         return ()

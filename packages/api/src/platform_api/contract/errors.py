@@ -1,4 +1,4 @@
-"""Which errors an operation may answer with, and what the contract says of each."""
+"""The errors an operation may answer with, and the responses that describe them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from platform_api.contract.schemas import Schemas, Types, reference, without_null
-from platform_api.declaration import DeclarationInvalid
 from platform_api.errors import (
     BodyTimeout,
     DeadlineExceeded,
@@ -68,41 +67,58 @@ WITH_KEY: Sequence[Kind] = (IdempotencyKeyInUse, IdempotencyKeyReused)
 WITH_BODY: Sequence[Kind] = (BodyTimeout, PayloadTooLarge, UnsupportedMediaType, TooManyBodies)
 
 
-class Fault(Output):
-    """One value that is not valid. It is never repeated here."""
+class ValidationErrorItem(Output):
+    """One value that is not valid. The value itself is never repeated."""
 
-    path: str = Field(description="JSON pointer (RFC 6901) such as `/body/name`.")
-    message: str
-    code: str = Field(description="What is wrong, for programs, such as `string_too_long`.")
+    path: str = Field(
+        description="JSON pointer (RFC 6901) such as `/body/name`.", examples=["/body/name"]
+    )
+    message: str = Field(examples=["String should have at most 80 characters"])
+    code: str = Field(
+        description="The rule that failed, for programs.", examples=["string_too_long"]
+    )
 
 
-class Faults(Output):
+class ValidationErrors(Output):
     """All values that are not valid, from all parts of the request."""
 
-    errors: list[Fault] = Field(min_length=1)
+    errors: list[ValidationErrorItem] = Field(min_length=1)
 
 
 class SizeLimit(Output):
-    max_bytes: int
+    max_bytes: int = Field(examples=[1_048_576])
 
 
 class Incident(Output):
-    request_id: str = Field(description="To be quoted to an admin; also in X-Request-ID.")
+    request_id: str = Field(
+        description="Quote it to an admin; also in X-Request-ID.",
+        examples=["4bf92f3577b34da6a3ce929d0e0e4736"],
+    )
 
 
 DETAILS: Mapping[Kind, type[BaseModel]] = {
-    ValidationFailed: Faults,
+    ValidationFailed: ValidationErrors,
     PayloadTooLarge: SizeLimit,
     InternalError: Incident,
 }
 """What `details` holds where it always holds the same."""
 
-BODY = "Error"
+ERROR = "Error"
 TYPES: Types = {
-    BODY: (ErrorBody, "serialization"),
+    ERROR: (ErrorBody, "serialization"),
     **{kind.__name__: (details, "serialization") for kind, details in DETAILS.items()},
 }
 """The types behind the schemas of this module."""
+
+OTHER = {
+    "description": "Any other failure.",
+    "content": {"application/json": {"schema": reference(ERROR)}},
+}
+
+
+def headers(*own: str) -> dict[str, Any]:
+    """Return references to the headers of an answer: those that all have, and its own."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *own)}
 
 
 def errors_of(operation: Operation, signature: Signature) -> list[Kind]:
@@ -132,58 +148,69 @@ def by_status(kinds: Iterable[Kind]) -> dict[HTTPStatus, list[Kind]]:
     return dict(sorted(found.items()))
 
 
-def by_name(kinds: Iterable[Kind]) -> dict[str, Kind]:
-    """Return each kind once. Raises `DeclarationInvalid` when two have one name."""
-    found: dict[str, Kind] = {}
-    for kind in kinds:
-        if found.setdefault(kind.__name__, kind) is not kind:
-            raise DeclarationInvalid(f"Two errors are called {kind.__name__}: rename one")
-    return found
+def failures(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
+    """Return the OpenAPI responses by status, each with its codes, an example for each code, and
+    the shape of any other error."""
+    statuses = {
+        str(int(status)): _response(of_status, schemas)
+        for status, of_status in by_status(kinds).items()
+    }
+    return statuses | {"default": OTHER}
 
 
-def response_name(kinds: Sequence[Kind]) -> str:
-    """Return the name of the response that is one of `kinds`, all of one status."""
-    return "Or".join(kind.__name__ for kind in kinds)
+def error_schema(schemas: Schemas) -> dict[str, Any]:
+    """Return the schema of the shape that all errors share."""
+    body = schemas.resolved(ERROR)
+    properties = {name: without_null(value) for name, value in body["properties"].items()}
+    return body | {"properties": properties}
 
 
-def response_schema(kinds: Sequence[Kind]) -> dict[str, Any]:
-    """Return the schema of an error that is one of `kinds`."""
-    choices = [reference(kind.__name__) for kind in kinds]
+def _response(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
+    return {
+        "description": "\n\n".join(f"`{kind.code}`: {kind.message}" for kind in kinds),
+        "headers": headers(*_header_names(kinds)),
+        "content": {
+            "application/json": {
+                "schema": _schema(kinds, schemas),
+                "examples": {kind.code: {"value": _example(kind, schemas)} for kind in kinds},
+            }
+        },
+    }
+
+
+def _schema(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
+    """Tell apart the codes whose `details` always have one shape, so that clients can narrow."""
+    plain = [kind.code for kind in kinds if kind not in DETAILS]
+    choices = [_error(plain)] if plain else []
+    choices += [
+        _error([kind.code], details=schemas[kind.__name__]) for kind in kinds if kind in DETAILS
+    ]
     return choices[0] if len(choices) == 1 else {"oneOf": choices}
 
 
-def response_description(kinds: Sequence[Kind]) -> str:
-    """Return what each of `kinds` says, in Markdown."""
-    return "\n\n".join(f"`{kind.code}`: {kind.message}" for kind in kinds)
+def _error(codes: Sequence[str], *, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    properties = {
+        "error": {"type": "string"},
+        "code": {"type": "string", "enum": list(codes)},
+        "details": details or {"type": "object", "additionalProperties": True},
+    }
+    required = sorted(properties) if details else ["code", "error"]
+    return {"type": "object", "properties": properties, "required": required}
 
 
-def header_names(kinds: Sequence[Kind]) -> list[str]:
+def _example(kind: Kind, schemas: Schemas) -> dict[str, Any]:
+    example = {"error": kind.message, "code": kind.code}
+    return (
+        example | {"details": schemas.example(schemas[kind.__name__])}
+        if kind in DETAILS
+        else example
+    )
+
+
+def _header_names(kinds: Sequence[Kind]) -> list[str]:
     """Return the headers that an answer of these kinds has of its own."""
     if all(issubclass(kind, Unavailable | TooManyRequests) for kind in kinds):
         return ["Retry-After"]
     if all(issubclass(kind, Unauthenticated) for kind in kinds):
         return ["WWW-Authenticate"]
     return []
-
-
-def body_schema(schemas: Schemas) -> dict[str, Any]:
-    """Return the schema of the shape that all errors share."""
-    body = schemas.resolved(BODY)
-    properties = {name: without_null(value) for name, value in body["properties"].items()}
-    return body | {"properties": properties}
-
-
-def kind_schema(kind: Kind, schemas: Schemas) -> dict[str, Any]:
-    """Return the schema of one kind: the shared shape, narrowed to its code and details."""
-    properties: dict[str, Any] = {
-        "code": {"type": "string", "const": kind.code},
-        "error": {"type": "string", "examples": [kind.message]},
-    }
-    if kind in DETAILS:
-        properties["details"] = schemas[kind.__name__]
-    return {
-        "type": "object",
-        "allOf": [reference(BODY)],
-        "properties": properties,
-        "required": sorted(properties),
-    }

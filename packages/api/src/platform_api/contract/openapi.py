@@ -1,22 +1,17 @@
 """The OpenAPI document: what the declared operations take and answer, and all messages."""
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from platform_api.contract import errors
-from platform_api.contract.operations import (
-    Described,
-    content,
-    described,
-    headers,
-    operation_object,
-)
-from platform_api.contract.schemas import Schemas, Types
+from platform_api.contract.operations import Described, described, operation_object
+from platform_api.contract.schemas import Schemas, Types, reference
 from platform_api.declaration import DeclarationInvalid
+from platform_api.feature import Feature
 from platform_api.idempotency import REPLAYED
-from platform_api.operation import Operation
 
 DESCRIPTION = """\
 Every answer that is neither 2xx nor 3xx is an `Error`. Its `code` is stable and for programs; its
@@ -50,6 +45,8 @@ HEADERS: Mapping[str, Any] = {
     },
 }
 
+SOCKET_TAG = {"name": "socket", "description": "Events and messages over a WebSocket."}
+
 SECURITY_SCHEMES: Mapping[str, Any] = {
     "development": {
         "type": "apiKey",
@@ -62,37 +59,66 @@ SECURITY_SCHEMES: Mapping[str, Any] = {
 
 
 def openapi(
-    operations: Sequence[Operation], client_message: Any = None, server_message: Any = None
+    features: Sequence[Feature], client_message: Any = None, server_message: Any = None
 ) -> dict[str, Any]:
     """Return the document.
 
     `client_message` and `server_message` are the types (unions, as a rule) of all that may be
-    said over a WebSocket; they stand in `components.schemas`, for OpenAPI knows no WebSocket.
-    Raises `DeclarationInvalid` when two operations have one id or two schemas one name.
+    said over a WebSocket; they stand in `components.schemas` and in the webhook `socket`.
+    Raises `DeclarationInvalid` when two operations have one id, or two schemas one name.
     """
-    all_described = described(operations)
+    all_described = described(features)
     messages = _messages(client_message, server_message)
     of_operations = {key: type_ for each in all_described for key, type_ in each.types.items()}
     schemas = Schemas({**errors.TYPES, **of_operations, **messages})
     paths = _paths(all_described, schemas)
-    failures = [kinds for each in all_described for kinds in each.errors.values()]
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Platform",
             "version": version("platform-api"),
             "description": DESCRIPTION,
+            "contact": {"name": "The operators of this deployment"},
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "tags": [{"name": name} for name in dict.fromkeys(each.feature for each in all_described)],
+        "servers": [{"url": "/", "description": "The server that published this document."}],
+        "tags": [*_tags(features), *([SOCKET_TAG] if messages else [])],
         "security": [{name: []} for name in SECURITY_SCHEMES],
         "paths": paths,
+        **({"webhooks": _frames()} if messages else {}),
         "components": {
-            "schemas": _all_schemas(schemas, failures, messages, paths),
-            "responses": _error_responses(failures),
+            "schemas": _all_schemas(schemas, messages, paths),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
+
+
+def _frames() -> dict[str, Any]:
+    """Return the messages of the WebSocket as a webhook: what the server sends without a request,
+    and what the client may send at any time. OpenAPI has no other place for them."""
+    return {
+        "socket": {
+            "post": {
+                "operationId": "socket_frames",
+                "tags": [SOCKET_TAG["name"]],
+                "summary": "Text frames of the WebSocket",
+                "description": "The request is a frame of the server, the response one of the"
+                " client; neither answers the other.",
+                "requestBody": {"content": _json(reference("ServerMessage"))},
+                "responses": {
+                    "200": {
+                        "description": "A frame of the client.",
+                        "content": _json(reference("ClientMessage")),
+                    }
+                },
+            }
+        }
+    }
+
+
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def as_text(document: Mapping[str, Any]) -> str:
@@ -116,26 +142,19 @@ def _paths(all_described: Sequence[Described], schemas: Schemas) -> dict[str, di
     return paths
 
 
-def _all_schemas(
-    schemas: Schemas, failures: Sequence[Sequence[errors.Kind]], messages: Types, paths: object
-) -> dict[str, Any]:
-    kinds = errors.by_name(kind for of_status in failures for kind in of_status)
+def _tags(features: Sequence[Feature]) -> list[dict[str, str]]:
+    return [
+        {"name": feature.name, "description": inspect.getdoc(type(feature)) or feature.name}
+        for feature in features
+        if feature.operations()
+    ]
+
+
+def _all_schemas(schemas: Schemas, messages: Types, paths: object) -> dict[str, Any]:
     own = {
-        errors.BODY: errors.body_schema(schemas),
-        **{name: errors.kind_schema(kind, schemas) for name, kind in kinds.items()},
+        errors.ERROR: errors.error_schema(schemas),
         **{name: schemas[name] for name in messages},
     }
     if shared := sorted(own.keys() & schemas.models.keys()):
-        raise DeclarationInvalid(f"Models need other names than errors: {', '.join(shared)}")
+        raise DeclarationInvalid(f"These names are taken: {', '.join(shared)}")
     return dict(sorted((own | schemas.reached_from([paths, own])).items()))
-
-
-def _error_responses(failures: Sequence[Sequence[errors.Kind]]) -> dict[str, Any]:
-    return {
-        errors.response_name(kinds): {
-            "description": errors.response_description(kinds),
-            "headers": headers(*errors.header_names(kinds)),
-            "content": content(errors.response_schema(kinds)),
-        }
-        for kinds in failures
-    }

@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.routing import compile_path
 
-from platform_api.contract.errors import Kind, by_status, errors_of, response_name
+from platform_api.contract.errors import errors_of, failures, headers
 from platform_api.contract.schemas import Schemas, Types, without_null
 from platform_api.declaration import DeclarationInvalid
+from platform_api.feature import Feature
 from platform_api.idempotency import REPLAYED
 from platform_api.operation import PREFIX, Operation, Signature
 
@@ -19,14 +20,11 @@ ABOVE = ("description", "deprecated")
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """An operation and the types of its handler."""
+    """An operation, the name of its feature, and the types of its handler."""
 
+    feature: str
     operation: Operation
     signature: Signature
-
-    @property
-    def feature(self) -> str:
-        return self.operation.path.split("/")[1]
 
     @property
     def id(self) -> str:
@@ -36,10 +34,6 @@ class Described:
     @property
     def path(self) -> str:
         return PREFIX + compile_path(self.operation.path)[1]
-
-    @property
-    def errors(self) -> dict[HTTPStatus, list[Kind]]:
-        return by_status(errors_of(self.operation, self.signature))
 
     @property
     def types(self) -> Types:
@@ -52,11 +46,11 @@ class Described:
         return {**types, f"{self.id} answer": (signature.answer, "serialization")}
 
 
-def described(operations: Sequence[Operation]) -> list[Described]:
+def described(features: Sequence[Feature]) -> list[Described]:
     """Read all operations. Raises `DeclarationInvalid` when two have one id."""
     by_id: dict[str, Described] = {}
-    for operation in operations:
-        new = Described(operation, Signature.of(operation))
+    for feature, operation in ((f, o) for f in features for o in f.operations()):
+        new = Described(feature.name, operation, Signature.of(operation))
         known = by_id.setdefault(new.id, new).operation
         if known is not operation:
             raise DeclarationInvalid(
@@ -69,9 +63,10 @@ def described(operations: Sequence[Operation]) -> list[Described]:
 def operation_object(described: Described, schemas: Schemas) -> dict[str, Any]:
     """Return the OpenAPI operation object."""
     summary, _, description = (inspect.getdoc(described.operation.handler) or "").partition("\n\n")
+    summary = " ".join(summary.split())
     optional = {
-        "summary": " ".join(summary.split()),
-        "description": description,
+        "summary": summary.removesuffix("."),
+        "description": description or summary,
         "parameters": [
             *_parameters("path", described, schemas),
             *_parameters("query", described, schemas),
@@ -83,18 +78,9 @@ def operation_object(described: Described, schemas: Schemas) -> dict[str, Any]:
         "operationId": described.id,
         "tags": [described.feature],
         **{name: value for name, value in optional.items() if value},
-        "responses": {**_success(described, schemas), **_failures(described)},
+        "responses": _success(described, schemas)
+        | failures(errors_of(described.operation, described.signature), schemas),
     }
-
-
-def content(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `schema` as the OpenAPI content of a JSON body."""
-    return {"application/json": {"schema": schema}}
-
-
-def headers(*own: str) -> dict[str, Any]:
-    """Return references to the headers of an answer: those that all have, and its own."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *own)}
 
 
 def _parameters(place: str, described: Described, schemas: Schemas) -> Iterator[dict[str, Any]]:
@@ -113,7 +99,7 @@ def _parameters(place: str, described: Described, schemas: Schemas) -> Iterator[
 def _request_body(described: Described, schemas: Schemas) -> dict[str, Any]:
     if described.signature.body is None:
         return {}
-    return {"required": True, "content": content(schemas[f"{described.id} body"])}
+    return {"required": True, "content": _content(schemas[f"{described.id} body"], schemas)}
 
 
 def _success(described: Described, schemas: Schemas) -> dict[str, Any]:
@@ -122,12 +108,9 @@ def _success(described: Described, schemas: Schemas) -> dict[str, Any]:
     own = [name for name, is_sent in has.items() if is_sent]
     success = {"description": status.phrase, "headers": headers(*own)}
     if described.signature.answer is not None:
-        success["content"] = content(schemas[f"{described.id} answer"])
+        success["content"] = _content(schemas[f"{described.id} answer"], schemas)
     return {str(int(status)): success}
 
 
-def _failures(described: Described) -> dict[str, Any]:
-    return {
-        str(int(status)): {"$ref": f"#/components/responses/{response_name(kinds)}"}
-        for status, kinds in described.errors.items()
-    }
+def _content(schema: Mapping[str, Any], schemas: Schemas) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "example": schemas.example(dict(schema))}}

@@ -11,6 +11,18 @@ from platform_api.declaration import DeclarationInvalid
 
 REFERENCE = "#/components/schemas/{model}"
 
+EXAMPLES: Mapping[str, Any] = {
+    "boolean": True,
+    "date": "2026-01-02",
+    "date-time": "2026-01-02T03:04:05Z",
+    "integer": 1,
+    "null": None,
+    "number": 1.5,
+    "uri": "https://example.org/",
+    "uuid": "0d9c3c5e-3f1c-4a39-9b2c-2f3b7c1d8e90",
+}
+"""By `format` or else `type`."""
+
 Types = Mapping[str, tuple[Any, JsonSchemaMode]]
 """A key of the asker's, the type, and whether it is read (`validation`) or written."""
 
@@ -42,6 +54,22 @@ class Schemas:
         while new := (self.models.keys() & _references([document, found])) - found.keys():
             found |= {name: self.models[name] for name in new}
         return found
+
+    def example(self, schema: JsonSchemaValue) -> Any:
+        """Return a value that fits `schema`: its own example where it has one."""
+        match schema:
+            case {"$ref": str(target)}:
+                return self.example(self.models[_name(target)])
+            case {"examples": [first, *_]} | {"enum": [first, *_]} | {"const": first}:
+                return first
+            case {"anyOf": [first, *_]} | {"oneOf": [first, *_]} | {"allOf": [first, *_]}:
+                return self.example(first)
+            case {"type": "object"}:
+                fields = schema.get("properties", {})
+                return {name: self.example(field) for name, field in fields.items()}
+            case {"type": "array"}:
+                return [self.example(schema.get("items", {}))]
+        return EXAMPLES.get(schema.get("format") or schema.get("type", ""), "text")
 
 
 def reference(name: str) -> JsonSchemaValue:

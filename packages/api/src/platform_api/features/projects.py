@@ -46,13 +46,13 @@ class NewProject(Input):
     name: Name
 
 
-class NewName(Input):
+class RenameProject(Input):
     name: Name
 
 
 class ProjectView(Output):
     id: UUID
-    name: str
+    name: str = Field(examples=["Storyboard"])
     version: int
     created_at: datetime
     updated_at: datetime
@@ -69,6 +69,8 @@ class ProjectView(Output):
 
 
 class ProjectsFeature(Feature):
+    """Projects of the caller: create, list, rename and delete them."""
+
     def __init__(self, projects: Projects, unit_of_work: UnitOfWork, events: Events) -> None:
         self._projects = projects
         self._unit_of_work = unit_of_work
@@ -128,7 +130,9 @@ class ProjectsFeature(Feature):
         """Show one project."""
         return ProjectView.of(await self._projects.get(ProjectId(path.id), owner=caller.user))
 
-    async def rename(self, *, path: ProjectPath, body: NewName, caller: Identity) -> ProjectView:
+    async def rename(
+        self, *, path: ProjectPath, body: RenameProject, caller: Identity
+    ) -> ProjectView:
         """Rename a project.
 
         The name that it has already changes nothing, not even the version.
