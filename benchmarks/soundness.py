@@ -4,7 +4,7 @@
 uv run python -m benchmarks.soundness --queries 100000 --seed 7
 ```
 
-It is `tests/infrastructure/verification/test_soundness.py` at length. Exit code 1: one was found.
+It is `tests/queries/test_soundness.py` at length. Exit code 1: one was found.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 
-from tests.infrastructure.verification.soundness import run
+from tests.queries.soundness import run
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 

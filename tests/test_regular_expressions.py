@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from platform_api.cli.drill import server
 from platform_api.realtime.topic import Topic, only_oneself
 from platform_api.server.hardening import strict_http
 from platform_infrastructure import redaction
@@ -40,12 +39,6 @@ class Nasty:
 # By module and name, or function where it has none. Add the worst texts for yours.
 NASTIEST: dict[str, Sequence[Nasty]] = {
     "platform_api.authenticators:USER": [Nasty(pump="a")],
-    "platform_api.cli.drill.rolling:_replaced": [
-        Nasty(pump="All workers are new\n"),
-        Nasty("All workers are new" * 2, "x"),
-    ],
-    "platform_api.cli.drill.server:ALL_LISTENING": [Nasty(pump="workers serve http://127.0.0.1:1")],
-    "platform_api.cli.drill.server:LISTENING": [Nasty(pump="Listening on http://127.0.0.1:")],
     "platform_api.feature:WORD": [Nasty(pump="a"), Nasty(pump="A")],
     "platform_api.load_shedding:_FIELD": [
         Nasty(pump="\nhost:"),
@@ -203,17 +196,17 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
         Nasty(pump="/"),
     ],
     "platform_infrastructure.postgres.statement:READS": [Nasty(), Nasty(pump=" SELEC")],
-    "platform_infrastructure.postgres.verification.described:NUMBERED": [
+    "platform_queries.verify.prepare:NUMBERED": [
         Nasty(pump="$"),
         Nasty("$", "1"),
     ],
-    "platform_infrastructure.postgres.verification.node_tree:ESCAPED": [Nasty(pump="\\")],
-    "platform_infrastructure.postgres.verification.node_tree:TOKEN": [
+    "platform_queries.verify.tree:ESCAPED": [Nasty(pump="\\")],
+    "platform_queries.verify.tree:TOKEN": [
         Nasty(pump="\\", tail=""),
         Nasty(pump="a"),
         Nasty(pump="("),
     ],
-    "platform_infrastructure.postgres.verification.statement:PLACEHOLDER": [
+    "platform_queries.verify.prepare:PLACEHOLDER": [
         Nasty(pump="%("),
         Nasty("%(", "a"),
         Nasty(pump="%"),
@@ -241,12 +234,6 @@ NASTIEST: dict[str, Sequence[Nasty]] = {
 CONCURRENTLY = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 # How those are used that are handed on before, or have no name.
 USED_OTHERWISE: dict[str, tuple[str, Sequence[re.Pattern[str] | re.Pattern[bytes]]]] = {
-    "platform_api.cli.drill.rolling:_replaced": (
-        "search",
-        [re.compile(r"(?s)(?:All workers are new.*){3}")],
-    ),
-    "platform_api.cli.drill.server:ALL_LISTENING": ("search", [server.ALL_LISTENING]),
-    "platform_api.cli.drill.server:LISTENING": ("search", [server.LISTENING]),
     "platform_api.realtime.topic:Topic.__post_init__": (
         "fullmatch",
         [Topic("{a}-{b}-{c}", (), only_oneself)._regex],

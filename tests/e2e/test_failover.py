@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from platform_api.cli.drill.fault_proxy import FaultProxy
 from tests.api.shapes import assert_error
 from tests.e2e.serve import listening
 from tests.infrastructure.postgres.connections import ask
 from tests.infrastructure.postgres.faults import through
 from tests.infrastructure.postgres.primaries import Primaries, migrated, primaries
 from tests.processes import Program
+from tests.support.fault_proxy import FaultProxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

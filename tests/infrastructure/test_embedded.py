@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from platform_infrastructure.postgres.embedded_lock import FolderLock, alive
+from platform_infrastructure.postgres.embedded.cluster import FolderLock, alive
 from tests.infrastructure.events.valkeys import free_port
 
 pytestmark = pytest.mark.slow
@@ -381,3 +381,12 @@ def test_a_missing_wheel_is_an_error_that_says_what_to_do(monkeypatch: pytest.Mo
 
     with pytest.raises(EmbeddedPostgresError, match=r"uv sync.*DATABASE_URL"):
         EmbeddedPostgres(folder=None).start()
+
+
+def test_the_container_does_not_load_it() -> None:
+    program = (
+        "import platform_api.container, sys;"
+        " sys.exit('platform_infrastructure.postgres.embedded' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

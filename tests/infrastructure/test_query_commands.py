@@ -18,8 +18,7 @@ from platform_api.cli.queries import (
     write_queries,
 )
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.verification import lock
-from platform_infrastructure.postgres.verification.schema import migrated_database
+from platform_infrastructure.postgres.verification import migrated_database
 from tests.infrastructure.postgres.connections import ask
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +78,7 @@ def test_outside_the_project_there_is_nothing_to_compare(
 def test_a_renamed_column_is_told_with_file_and_line_of_each_query_that_breaks(
     root: Path, monkeypatch: pytest.MonkeyPatch, fresh_database_url: str
 ) -> None:
-    monkeypatch.setattr(lock, "migrations_hash", lambda: "with the migration that renames")
+    monkeypatch.setattr(queries, "schema_hash", lambda: "with the migration that renames")
     ask(fresh_database_url, "ALTER TABLE projects RENAME COLUMN name TO title")
     before = (root / LOCK).read_text(encoding="utf-8")
 

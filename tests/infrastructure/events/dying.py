@@ -11,19 +11,18 @@ from uuid import UUID
 
 from platform_domain.events import TopicName
 from platform_infrastructure.events.engine import EventEngine
-from platform_infrastructure.events.outbox import Outbox, WaitingEvent
 from platform_infrastructure.events.postgres import PostgresEventBus
-from platform_infrastructure.events.relay import Relay
-from platform_infrastructure.events.valkey import ValkeyEventBus
-from platform_infrastructure.events.valkey_client import ValkeyClient
-from platform_infrastructure.events.valkey_log import ValkeyLog
+from platform_infrastructure.events.valkey.bus import ValkeyEventBus
+from platform_infrastructure.events.valkey.client import ValkeyClient
+from platform_infrastructure.events.valkey.log import ValkeyLog
+from platform_infrastructure.events.valkey.outbox import OutboxTable, Relay, WaitingEvent
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
 from platform_infrastructure.postgres.transaction import after_commit
 from platform_infrastructure.projects import CreateProject
 from tests.infrastructure.postgres.connections import opened, settings_for
 
 
-class DyingOutbox(Outbox):
+class DyingOutbox(OutboxTable):
     async def remove(self, events: Sequence[WaitingEvent]) -> None:
         die()
 

@@ -12,7 +12,7 @@ from platform_domain.unit_of_work import UnitOfWork
 from platform_infrastructure.events.engine import EventEngine
 from platform_infrastructure.events.memory import MemoryEventBus
 from platform_infrastructure.events.postgres import PostgresEventBus
-from platform_infrastructure.events.valkey import ValkeyEventBus
+from platform_infrastructure.events.valkey.bus import ValkeyEventBus
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
 from tests.infrastructure.postgres.connections import opened, settings_for
 

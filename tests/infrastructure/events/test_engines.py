@@ -9,7 +9,7 @@ import pytest
 from platform_domain.errors import Conflict, Contended
 from platform_domain.event_bus import Position
 from platform_domain.events import EventTooLarge, TopicName
-from platform_infrastructure.events.limits import MAX_EVENT_BYTES, RETAINED_EVENTS
+from platform_infrastructure.events.engine import MAX_EVENT_BYTES, RETAINED_EVENTS
 from platform_infrastructure.projects import CreateProject
 from tests.infrastructure.events.nodes import Listener, Node, Site
 

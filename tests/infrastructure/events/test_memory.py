@@ -4,7 +4,7 @@ import pytest
 
 from platform_domain.event_bus import Delivery, Position
 from platform_domain.events import TopicName
-from platform_infrastructure.events.limits import RETAINED_SECONDS
+from platform_infrastructure.events.engine import RETAINED_SECONDS
 from platform_infrastructure.events.memory import MemoryEventBus
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
 from platform_infrastructure.projects import CreateProject

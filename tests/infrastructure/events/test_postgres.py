@@ -4,7 +4,7 @@ import pytest
 
 from platform_domain.event_bus import Position
 from platform_domain.events import TopicName
-from platform_infrastructure.events.limits import RETAINED_EVENTS
+from platform_infrastructure.events.engine import RETAINED_EVENTS
 from platform_infrastructure.events.postgres import PostgresEventBus
 from platform_infrastructure.postgres.database import Database
 from tests.infrastructure.events.nodes import Listener, Node, PostgresSite, running

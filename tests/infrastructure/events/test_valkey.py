@@ -6,12 +6,11 @@ from uuid import uuid4
 import pytest
 
 from platform_domain.events import TopicName
-from platform_infrastructure.events.limits import RETAINED_SECONDS
-from platform_infrastructure.events.outbox import Outbox
-from platform_infrastructure.events.relay import Relay
-from platform_infrastructure.events.valkey import ValkeyEventBus
-from platform_infrastructure.events.valkey_client import ValkeyClient
-from platform_infrastructure.events.valkey_log import SEEN_SECONDS, ValkeyLog
+from platform_infrastructure.events.engine import RETAINED_SECONDS
+from platform_infrastructure.events.valkey.bus import ValkeyEventBus
+from platform_infrastructure.events.valkey.client import ValkeyClient
+from platform_infrastructure.events.valkey.log import SEEN_SECONDS, ValkeyLog
+from platform_infrastructure.events.valkey.outbox import OutboxTable, Relay
 from platform_infrastructure.postgres.database import Database
 from tests.infrastructure.events.nodes import Listener, ValkeySite, eventually, running
 from tests.infrastructure.events.valkeys import TestValkey
@@ -177,7 +176,7 @@ async def test_the_last_events_are_relayed_at_the_stop(
     async with opened(database_url) as connections:
         bus = ValkeyEventBus(valkey.url, Database(connections))
         async with running(bus, bus.relay):
-            await Outbox(Database(connections)).add(NEWS, b"nobody was told that this waits")
+            await OutboxTable(Database(connections)).add(NEWS, b"nobody was told that this waits")
 
         assert ask(database_url, "SELECT 1 FROM event_outbox") == []
 
@@ -191,10 +190,10 @@ async def relayed(relay: Relay) -> None:
 @asynccontextmanager
 async def outbox_and_log(
     database_url: str, valkey: TestValkey
-) -> AsyncIterator[tuple[Outbox, ValkeyLog]]:
+) -> AsyncIterator[tuple[OutboxTable, ValkeyLog]]:
     client = ValkeyClient(valkey.url)
     async with opened(database_url) as connections:
         try:
-            yield Outbox(Database(connections)), ValkeyLog(client)
+            yield OutboxTable(Database(connections)), ValkeyLog(client)
         finally:
             await client.close()

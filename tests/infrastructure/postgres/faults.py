@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from platform_api.cli.drill.fault_proxy import FaultProxy
 from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
@@ -16,6 +15,7 @@ from platform_infrastructure.postgres.pool import Pool
 from platform_infrastructure.postgres.start import CLOSE_SECONDS
 from platform_infrastructure.projects import CreateProject
 from tests.infrastructure.postgres.connections import settings_for
+from tests.support.fault_proxy import FaultProxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Queries of the tests."""
 
-from platform_infrastructure.postgres.query import Exec, One
+from platform_queries import Exec, One
 
 
 class Backend(One[int]):

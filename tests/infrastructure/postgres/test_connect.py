@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from platform_api.cli.drill.fault_proxy import FaultProxy
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.connect import connect, place, wait_for_database
 from platform_infrastructure.postgres.parameters import parsed
 from tests.infrastructure.postgres.connections import settings_for
 from tests.infrastructure.postgres.faults import through
+from tests.support.fault_proxy import FaultProxy
 
 ENCRYPTION = struct.pack("!h", 1234)
 """How requests for TLS and GSSAPI begin, where others have the protocol's version."""

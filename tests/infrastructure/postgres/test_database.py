@@ -8,7 +8,6 @@ import pytest
 
 from platform_domain.errors import Conflict, Contended, InvalidInput, Unavailable
 from platform_domain.projects import ProjectNameTaken
-from platform_infrastructure.postgres import query
 from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import (
@@ -18,8 +17,8 @@ from platform_infrastructure.postgres.database import (
     PostgresUnitOfWork,
 )
 from platform_infrastructure.postgres.pool import WAITING_PER_CONNECTION
-from platform_infrastructure.postgres.query import Many, Maybe, One, RowCountError
 from platform_infrastructure.projects import CreateProject, FindProject, RenameProject
+from platform_queries import Many, Maybe, One, RowCountError, query
 from tests.infrastructure.postgres.connections import ask, opened
 from tests.infrastructure.postgres.queries import Backend, CountProjects, Sleep, Touch
 

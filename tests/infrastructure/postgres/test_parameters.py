@@ -18,9 +18,9 @@ from platform_infrastructure.postgres.connect import (
 )
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from platform_infrastructure.postgres.migrations import migrate
-from platform_infrastructure.postgres.verification.schema import connected
-from platform_infrastructure.postgres.verification.verifier import Verifier
+from platform_infrastructure.postgres.verification import connected
 from platform_infrastructure.projects import FindProject
+from platform_queries.verify.verifier import Verifier
 from tests.databases import database_url as url_of
 from tests.databases import drop_database, temporary_database
 from tests.infrastructure.postgres.connections import ask, open_pool, settings_for

@@ -13,10 +13,8 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from platform_infrastructure.postgres.annotations import NotNull
-from platform_infrastructure.postgres.query import Exec, Many, Maybe, One, Query
-from platform_infrastructure.postgres.rows import NullBroughtError
-from platform_infrastructure.postgres.verification.verifier import Verifier
+from platform_queries import Exec, Many, Maybe, NotNull, NullBroughtError, One, Query
+from platform_queries.verify.verifier import Verifier
 from tests.databases import temporary_database
 
 pytestmark = pytest.mark.anyio

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from platform_domain.errors import InvalidInput
-from platform_infrastructure.postgres.annotations import NotNull
 from platform_infrastructure.postgres.connections import Connections
 from platform_infrastructure.postgres.database import Database, PostgresUnitOfWork
-from platform_infrastructure.postgres.query import Exec, Many, Maybe, One, Query
-from platform_infrastructure.postgres.rows import NullBroughtError, UnreadableError
-from platform_infrastructure.postgres.verification.verifier import Verifier
+from platform_queries import Exec, Many, Maybe, One, Query
+from platform_queries.annotations import NotNull
+from platform_queries.rows import NullBroughtError, UnreadableError
+from platform_queries.verify.verifier import Verifier
 from tests.databases import temporary_database
 from tests.infrastructure.postgres.connections import ask, opened
 from tests.infrastructure.postgres.test_rows import Mood, PromisedMood

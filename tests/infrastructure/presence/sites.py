@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from platform_domain.presence import LEASE_SECONDS, Presence
-from platform_infrastructure.events.valkey_client import ValkeyClient
+from platform_infrastructure.events.valkey.client import ValkeyClient
 from platform_infrastructure.postgres.database import Database
 from platform_infrastructure.presence.memory import MemoryPresence
 from platform_infrastructure.presence.postgres import PostgresPresence

@@ -9,7 +9,7 @@ from platform_domain.errors import Unavailable
 from platform_domain.events import TopicName
 from platform_domain.identity import UserId
 from platform_domain.presence import Attendance, Member, Presence
-from platform_infrastructure.events.valkey_client import ValkeyClient
+from platform_infrastructure.events.valkey.client import ValkeyClient
 from platform_infrastructure.postgres.database import Database
 from platform_infrastructure.presence.postgres import PostgresPresence
 from platform_infrastructure.presence.valkey import ValkeyPresence

@@ -27,8 +27,8 @@ from platform_api.server.runner import Server
 from platform_api.tasks import Supervisor, Task
 from platform_config import Settings
 from platform_infrastructure.events.memory import MemoryEventBus
-from platform_infrastructure.events.optional import valkey_event_bus
 from platform_infrastructure.events.postgres import PostgresEventBus
+from platform_infrastructure.events.valkey import valkey_event_bus
 from platform_infrastructure.idempotency import PostgresIdempotencyKeys
 from platform_infrastructure.postgres.breaker import Breaker
 from platform_infrastructure.postgres.connections import Connections
@@ -37,9 +37,9 @@ from platform_infrastructure.postgres.health import DatabaseHealth
 from platform_infrastructure.postgres.leadership import AdvisoryLeadership
 from platform_infrastructure.postgres.pool import Pool
 from platform_infrastructure.postgres.start import opened_database
-from platform_infrastructure.postgres.verification.startup import verified_queries
+from platform_infrastructure.postgres.verification import verified_queries
+from platform_infrastructure.presence import valkey_presence
 from platform_infrastructure.presence.memory import MemoryPresence
-from platform_infrastructure.presence.optional import valkey_presence
 from platform_infrastructure.presence.postgres import PostgresPresence
 from platform_infrastructure.projects import PostgresProjects
 

@@ -18,9 +18,8 @@ from platform_domain.idempotency import (
     KeptAnswer,
     KeyedRequest,
 )
-from platform_infrastructure.postgres.annotations import NotNull
 from platform_infrastructure.postgres.database import Database
-from platform_infrastructure.postgres.query import Exec, Maybe, One
+from platform_queries import Exec, Maybe, NotNull, One
 
 BATCH = 1000
 """How many keys one statement forgets, so that it ends well within its timeout."""

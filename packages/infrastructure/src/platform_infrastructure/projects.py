@@ -15,7 +15,7 @@ from platform_domain.projects import (
     Projects,
 )
 from platform_infrastructure.postgres.database import Database
-from platform_infrastructure.postgres.query import Exec, Many, Maybe, One
+from platform_queries import Exec, Many, Maybe, One
 
 
 class CreateProject(One[Project]):

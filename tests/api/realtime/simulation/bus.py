@@ -9,7 +9,7 @@ from random import Random
 from platform_domain.errors import Unavailable
 from platform_domain.event_bus import Delivery, EventBus, Interrupted, Position, Replay, Sink
 from platform_domain.events import TopicName
-from platform_infrastructure.events.limits import replay_of
+from platform_infrastructure.events.engine import replay_of
 from tests.api.realtime.simulation.journal import Journal
 
 RETAINED = 12

@@ -7,7 +7,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from platform_api.cli.committed import differences, write_all
-from platform_api.cli.drill.command import drill
 from platform_api.cli.interruptible import interruptible
 from platform_api.cli.queries import QueriesInvalid, query_differences, write_queries
 from platform_api.cli.schema import (
@@ -35,7 +34,6 @@ app = typer.Typer(
     help="Look after a platform: its schema, its committed files, its settings.",
 )
 app.add_typer(show, name="show")
-app.add_typer(drill, name="drill")
 
 
 @app.command("migrate")

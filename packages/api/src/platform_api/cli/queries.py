@@ -4,14 +4,18 @@ from pathlib import Path
 
 from platform_api.cli.committed import difference_in, read, require_root, write
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.verification import lock
-from platform_infrastructure.postgres.verification.explanation import explained
-from platform_infrastructure.postgres.verification.registered import all_queries, named
-from platform_infrastructure.postgres.verification.schema import migrated_database
-from platform_infrastructure.postgres.verification.verification import located, verified
-from platform_infrastructure.postgres.verification.verified import Problem
+from platform_infrastructure.postgres.verification import (
+    LOCK_NAME,
+    all_queries,
+    migrated_database,
+    named,
+    schema_hash,
+)
+from platform_queries import lock
+from platform_queries.verify.explain import explained
+from platform_queries.verify.verifier import Problem, located, verified
 
-LOCK = f"packages/infrastructure/src/platform_infrastructure/{lock.NAME}"
+LOCK = f"packages/infrastructure/src/platform_infrastructure/{LOCK_NAME}"
 CHANGED = "changed since it was verified"
 
 
@@ -57,20 +61,20 @@ def query_lines(name: str, database: str | None) -> list[str]:
 def _verified_text(committed: str, database: str | None) -> str:
     """Return the lock as it should be. No database is started when nothing changed."""
     queries = all_queries()
-    found = lock.read(committed).trusted(queries)
+    found = lock.read(committed, schema_hash()).trusted(queries)
     if len(found) < len(queries):
         with migrated_database(database) as connection:
             outcome = verified(connection, queries, found)
         if outcome.problems:
             raise QueriesInvalid("\n".join(outcome.problems))
         found = dict(outcome.verified)
-    return lock.written(queries, found)
+    return lock.written(queries, found, schema_hash())
 
 
 def _require_unchanged(committed: str) -> None:
     queries = all_queries()
-    trusted = lock.read(committed).trusted(queries)
+    trusted = lock.read(committed, schema_hash()).trusted(queries)
     if changed := [query for name, query in queries.items() if name not in trusted]:
         raise QueriesInvalid("\n".join(located(query, Problem(CHANGED)) for query in changed))
-    if lock.written(queries, trusted) != committed:
+    if lock.written(queries, trusted, schema_hash()) != committed:
         raise QueriesInvalid(f"{LOCK} has more, or other, than the queries of the code.")

@@ -1,10 +1,112 @@
-"""What every engine has besides its port, for whoever starts and stops the process."""
+"""What all engines share: limits, the topics with local listeners, and the parts beside the port."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from platform_domain.event_bus import EventBus
+from platform_domain.event_bus import Delivery, EventBus, Interrupted, Position, Replay, Sink
+from platform_domain.events import EventTooLarge, TopicName
 from platform_domain.health import HealthCheck
+
+MAX_EVENT_BYTES = 15 * 1024
+"""From 16 KiB on Valkey 9 stops counting what waits for a slow reader (valkey-io/valkey#2396)."""
+RETAINED_EVENTS = 1000
+"""How many events of a topic can be replayed, as long as they are not too old."""
+RETAINED_SECONDS = 24 * 60 * 60
+"""How old an event may be that can be replayed. Who was away for longer loads everything anyway."""
+
+
+def require_small(data: bytes) -> None:
+    """Raises `EventTooLarge`."""
+    if len(data) > MAX_EVENT_BYTES:
+        raise EventTooLarge(max_bytes=MAX_EVENT_BYTES)
+
+
+def replay_of(kept: Sequence[Delivery], after: Position, head: Position) -> Replay:
+    """Judge whether `kept`, the events behind `after` that the engine still has, are all of them.
+
+    A place ahead of the head is as foreign as another epoch: the engine has forgotten events.
+    """
+    if after.epoch == head.epoch and head.offset - after.offset == len(kept):
+        return Replay(tuple(kept), head, complete=True)
+    return Replay((), head, complete=False)
+
+
+class Feed:
+    """One topic as this node hears it: each event at most once, in order.
+
+    Until it has `begun` nobody was told a place, so an event that comes earlier is not lost: the
+    feed begins right behind it.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[tuple[Sink, Interrupted]] = []
+        self.position: Position | None = None
+        """The last place that came by."""
+        self._start: Position | None = None
+
+    def begin(self, head: Position) -> Position:
+        """Return the place that everybody who joined before hears on from: the first one given."""
+        if self._start is None:
+            self._start = self.position = head
+        return self._start
+
+    def tell(self, delivery: Delivery) -> None:
+        if self.position is None:
+            self.begin(delivery.position)
+        if self.has_reached(delivery.position):
+            return
+        self.position = delivery.position
+        for sink, _ in tuple(self.listeners):
+            sink(delivery)
+
+    def has_reached(self, position: Position) -> bool:
+        return (
+            self.position is not None
+            and self.position.epoch == position.epoch
+            and self.position.offset >= position.offset
+        )
+
+    def interrupt(self) -> None:
+        for _, interrupted in tuple(self.listeners):
+            interrupted()
+
+
+class Feeds:
+    """A feed is here for as long as somebody listens."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[TopicName, Feed] = {}
+
+    @property
+    def topics(self) -> Sequence[TopicName]:
+        return tuple(self._feeds)
+
+    def get(self, topic: TopicName) -> Feed | None:
+        return self._feeds.get(topic)
+
+    def join(self, topic: TopicName, sink: Sink, interrupted: Interrupted) -> Feed:
+        feed = self._feeds.setdefault(topic, Feed())
+        feed.listeners.append((sink, interrupted))
+        return feed
+
+    def leave(self, topic: TopicName, sink: Sink) -> bool:
+        """Say whether that was the last one who listened."""
+        feed = self._feeds[topic]
+        first = next(pair for pair in feed.listeners if pair[0] == sink)
+        feed.listeners.remove(first)
+        if feed.listeners:
+            return False
+        del self._feeds[topic]
+        return True
+
+    def tell(self, delivery: Delivery) -> None:
+        feed = self._feeds.get(delivery.topic)
+        if feed is not None:
+            feed.tell(delivery)
+
+    def interrupt(self) -> None:
+        for feed in tuple(self._feeds.values()):
+            feed.interrupt()
 
 
 class EventEngine(EventBus):

@@ -9,11 +9,11 @@ from itertools import islice
 
 from platform_domain.event_bus import Delivery, Interrupted, Position, Replay, Sink
 from platform_domain.events import TopicName
-from platform_infrastructure.events.engine import EventEngine
-from platform_infrastructure.events.feeds import Feeds
-from platform_infrastructure.events.limits import (
+from platform_infrastructure.events.engine import (
     RETAINED_EVENTS,
     RETAINED_SECONDS,
+    EventEngine,
+    Feeds,
     replay_of,
     require_small,
 )

@@ -9,9 +9,9 @@ from platform_domain.errors import Contended, OutcomeUnknown
 from platform_domain.unit_of_work import UnitOfWork
 from platform_infrastructure.postgres.connections import ConnectionLost, Connections
 from platform_infrastructure.postgres.errors import translated
-from platform_infrastructure.postgres.query import Query
 from platform_infrastructure.postgres.statement import only_reads
 from platform_infrastructure.postgres.transaction import begun, current_transaction
+from platform_queries import Query
 
 T = TypeVar("T")
 

@@ -23,9 +23,9 @@ from platform_domain.errors import (
     StillInUse,
     Unavailable,
 )
-from platform_infrastructure.postgres.query import Query
-from platform_infrastructure.postgres.rows import UnreadableError
 from platform_infrastructure.postgres.statement import deletes
+from platform_queries import Query
+from platform_queries.rows import UnreadableError
 
 CONSTRAINTS: Mapping[str, type[DomainError]] = {
     "23001": StillInUse,
@@ -53,7 +53,7 @@ LACKING = {"42P01", "42703", "42704", "42883"}
 
 @contextmanager
 def translated(
-    query: Query[Any] | None = None, *, raises: Mapping[str, type[DomainError]] | None = None
+    query: Query[Any] | None = None, *, raises: Mapping[str, type[Exception]] | None = None
 ) -> Iterator[None]:
     """Turn driver errors into `DomainError`s; `raises`, or the query's own, names those of single
     constraints."""
@@ -67,7 +67,7 @@ def translated(
 
 
 def _meaning(
-    error: psycopg.Error, query: Query[Any] | None, raises: Mapping[str, type[DomainError]]
+    error: psycopg.Error, query: Query[Any] | None, raises: Mapping[str, type[Exception]]
 ) -> Exception | None:
     if isinstance(error, PoolTimeout | PoolClosed | TooManyRequests):
         return Unavailable()

@@ -17,7 +17,7 @@ from psycopg.pq import Conninfo
 from platform_config import DatabaseSettings
 from platform_config.database import SHAPE, names_a_server
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.rows import ADAPTERS
+from platform_queries.rows import ADAPTERS
 
 SEARCH_PATH = {"search_path": '"$user",public'}
 """PostgreSQL's default. DATABASE_URL may choose another in its `options`."""

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import psycopg
 
-from platform_domain.errors import DomainError, OutcomeUnknown
+from platform_domain.errors import OutcomeUnknown
 from platform_infrastructure.postgres.connections import ConnectionLost, Connections
 from platform_infrastructure.postgres.errors import translated
 from platform_infrastructure.postgres.pool import Connection
-from platform_infrastructure.postgres.query import Query
+from platform_queries import Query
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Transaction:
         self._owner = asyncio.current_task()
         self._lent = AsyncExitStack()
         self._connection: Connection | None = None
-        self._raises: dict[str, type[DomainError]] = {}
+        self._raises: dict[str, type[Exception]] = {}
         self._failure: Exception | None = None
         self._after_commit: list[Callable[[], None]] = []
         self._ended = False

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from platform_domain.events import TopicName
 from platform_domain.presence import LEASE_SECONDS, Attendance, Member, Presence
 from platform_infrastructure.postgres.database import Database
-from platform_infrastructure.postgres.query import Exec, Many
-from platform_infrastructure.presence.attendances import attendances
+from platform_infrastructure.presence.memory import attendances
+from platform_queries import Exec, Many
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 
 from platform_domain.events import TopicName
 from platform_domain.presence import LEASE_SECONDS, Attendance, Member, Presence
-from platform_infrastructure.events.valkey_client import ValkeyClient
-from platform_infrastructure.presence.attendances import attendances
+from platform_infrastructure.events.valkey.client import ValkeyClient
+from platform_infrastructure.presence.memory import attendances
 
 RENEW = "redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])"
 

@@ -1,1 +1,0 @@
-"""Drills: faults on purpose, against the real server, with a table of what must hold."""
