@@ -33,7 +33,9 @@ class Server:
         return int(line.split()[1]) // 1024
 
     def files(self) -> int:
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+        """Count open descriptors, but for the reserves: libuv opens its own with the first stream."""
+        opened = Path(f"/proc/{self.pid}/fd").iterdir()
+        return sum(os.path.realpath(file) != os.devnull for file in opened)
 
     def tasks(self) -> int:
         return int(self.state()["tasks"])
