@@ -244,6 +244,22 @@ def test_a_pretty_trace_stands_apart_from_the_lines(as_pretty: Stderr) -> None:
     assert all(line.startswith("    | ") for line in trace)
 
 
+def test_a_stack_stands_where_an_exceptions_does(as_json: Stderr) -> None:
+    logger.warning(
+        "Stuck", stack=f'  File "a.py", line 1, in f\n    token={CANARY}\n', thread="main"
+    )
+
+    line = as_json.line
+    assert line["trace"] == '  File "a.py", line 1, in f\n    token=***'
+    assert (line["thread"], "stack" in line) == ("main", False)
+
+
+def test_a_pretty_stack_stands_apart_from_the_lines(as_pretty: Stderr) -> None:
+    logger.warning("Stuck", stack="first\nsecond\n")
+
+    assert as_pretty.text.splitlines()[1:] == ["    | first", "    | second"]
+
+
 def test_an_exception_group_is_told_whole(as_json: Stderr) -> None:
     group = ExceptionGroup("both", [ValueError("first"), KeyError("second")])
     logger.opt(exception=group).error("Tasks failed")

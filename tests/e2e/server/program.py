@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from loguru import logger
 from pydantic import Field
@@ -24,6 +24,9 @@ from platform_api.server.loop import new_loop
 from platform_api.server.runner import Server
 from platform_config import HttpSettings, ServerSettings, ShutdownSettings, SocketsSettings
 from platform_domain.startup import StartupError
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 
 class HastyShutdown(ShutdownSettings):
@@ -171,7 +174,11 @@ def serve(options: Options) -> int:
     return server.run(new_loop if options.loop == "uvloop" else asyncio.new_event_loop)
 
 
+def line(record: "Record") -> str:
+    return "{message} {extra}\n{exception}" if record["extra"] else "{message}\n{exception}"
+
+
 if __name__ == "__main__":
     logger.remove()
-    logger.add(sys.stdout, format="{message}", diagnose=False)
+    logger.add(sys.stdout, format=line, diagnose=False)
     sys.exit(serve(Options(**json.loads(sys.argv[1]))))

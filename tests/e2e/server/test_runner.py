@@ -206,7 +206,7 @@ def test_a_blocked_event_loop_is_ended_by_the_watchdog(loop: str) -> None:
         server.signal()
 
         assert server.exit_code() == 70
-        assert "in block" in server.output
+        assert "in App.block" in server.output
 
 
 def test_a_second_signal_ends_even_a_blocked_process() -> None:

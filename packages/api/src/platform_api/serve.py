@@ -29,9 +29,14 @@ STOPPED = 0
 
 
 def main() -> None:
-    # Until the server takes the signals over. A KeyboardInterrupt would be told with its trace, and
-    # some import might swallow it.
+    from platform_api.server.signals import ignore_user_signals
+    from platform_api.server.standard_streams import install
+
+    ignore_user_signals()
+    # Until the server takes the signals over. A KeyboardInterrupt would show a traceback, and some
+    # import might swallow it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    install()
     parser = argparse.ArgumentParser(prog="serve", description="Run the platform's server.")
     parser.add_argument("--version", action="version", version=_version())
     parser.add_argument(
@@ -66,9 +71,8 @@ def reload() -> int:
 
     from platform_api.reload import Reloader
     from platform_domain.startup import StartupError
-    from platform_infrastructure.logging import configure
 
-    configure("INFO", "pretty")
+    _open_log("INFO", "pretty")
     try:
         Reloader(CHILD, _embedded_database()).run()
     except StartupError as error:
@@ -123,7 +127,8 @@ def _serve(loaded: "Loaded", lent: str | None, inherited: "Inherited") -> int:
 
     from platform_domain.startup import StartupError
 
-    _configure_log(loaded.settings)
+    log = loaded.settings.log
+    _open_log(log.level, log.format_in(loaded.settings.environment))
     if inherited.worker is None:
         _announce(loaded)
     else:
@@ -137,12 +142,14 @@ def _serve(loaded: "Loaded", lent: str | None, inherited: "Inherited") -> int:
         return FAILED
 
 
-def _configure_log(settings: "Settings") -> None:
-    from platform_config import LogFormat
+def _open_log(level: str, format: str) -> None:
+    from platform_api.server.stacks import log_on_signal
+    from platform_api.server.standard_streams import drain_before_the_log_ends
     from platform_infrastructure.logging import configure
 
-    as_json = settings.log.format_in(settings.environment) is LogFormat.JSON
-    configure(settings.log.level, "json" if as_json else "pretty")
+    configure(level, format)
+    drain_before_the_log_ends()
+    log_on_signal()
 
 
 def _announce(loaded: "Loaded") -> None:

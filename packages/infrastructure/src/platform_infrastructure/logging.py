@@ -88,7 +88,8 @@ def _raw(stream: TextIO | None) -> BinaryIO | None:
 
 
 def _write(stream: BinaryIO | None, render: Render, message: "Message") -> None:
-    line = memoryview(render(_fields(message.record), _trace(message)))
+    trace = _trace(message)
+    line = memoryview(render(_fields(message.record), trace))
     # A log that cannot be written has nobody to complain to, least of all its caller.
     with suppress(OSError, ValueError):
         while stream is not None and line:
@@ -110,7 +111,10 @@ def _fields(record: "Record") -> Fields:
 
 
 def _trace(message: "Message") -> str | None:
-    return cleaned_lines(message.rstrip()) if message.record["exception"] else None
+    """Return the only field of several lines: the exception's, or what the caller says is `stack`."""
+    stack = message.record["extra"].pop("stack", None)
+    text = message if message.record["exception"] else stack
+    return cleaned_lines(text.rstrip()) if text else None
 
 
 def _json_line(fields: Fields, trace: str | None) -> bytes:

@@ -1,23 +1,54 @@
-"""What the operator says: the first signal asks the server to stop, a second one insists."""
+"""Signals: the first one asks the server to stop, a second one insists; SIGUSR1 and SIGUSR2."""
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.standard_streams import drain
 
 # A terminal sends ^C to the whole process group, and `uv run` sends it on to us once more.
 ECHO_SECONDS = 0.5
+
+if sys.platform != "win32":
+    USER_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
 NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Windows only.
 
 
 def end_at_once() -> None:
     """End the process, whatever it is doing."""
+    drain()
     os._exit(ExitCode.FORCED)
+
+
+def ignore_user_signals() -> None:
+    """Ignore SIGUSR1 and SIGUSR2, which would end the process. Windows has neither."""
+    if sys.platform != "win32":
+        for each in USER_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, USER_SIGNALS)
+
+
+@contextmanager
+def user_signals_held() -> Iterator[None]:
+    """Hold both signals back from a process that is started in the block.
+
+    It inherits the mask, and `ignore_user_signals` takes that away.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, USER_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, USER_SIGNALS)
 
 
 class StopSignals:

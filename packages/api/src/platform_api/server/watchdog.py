@@ -1,21 +1,26 @@
 """Ends the process when its stop takes too long, even if the event loop no longer turns."""
 
-import faulthandler
 import os
-import sys
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
+from loguru import logger
+
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.stacks import log_threads
+from platform_api.server.standard_streams import drain
+
+LAST_WORDS_SECONDS = 2.0
 
 
 class Watchdog:
-    """Once armed, ends the process after `timeout` seconds and shows where each thread was.
+    """Once armed, ends the process after `timeout` seconds and logs where each thread was.
 
-    The thread waits from the beginning and is told through a `SimpleQueue`: both starting a thread
-    and setting an event take locks that code interrupted by a signal may hold.
+    The thread waits from the beginning and gets its orders through a `SimpleQueue`: both starting a
+    thread and setting an event take locks that code interrupted by a signal may hold.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -46,8 +51,7 @@ class Watchdog:
     def _watch(self) -> None:
         armed = self._orders.get()
         if armed and not self._told_in_time():
-            faulthandler.dump_traceback(sys.__stderr__ or 2, all_threads=True)
-            os._exit(ExitCode.NOT_CLEAN)
+            _end(self._timeout)
 
     def _told_in_time(self) -> bool:
         try:
@@ -55,3 +59,18 @@ class Watchdog:
         except Empty:
             return False
         return True
+
+
+def _end(timeout: float) -> None:
+    """End the process. The log may be what blocks it, so another thread writes there."""
+    with suppress(RuntimeError):  # The system may refuse a thread.
+        speaking = Thread(target=_log, args=(timeout,), name="last words", daemon=True)
+        speaking.start()
+        speaking.join(LAST_WORDS_SECONDS)
+    os._exit(ExitCode.NOT_CLEAN)
+
+
+def _log(timeout: float) -> None:
+    logger.critical("The stop takes too long; the process ends now", seconds=timeout)
+    log_threads("CRITICAL")
+    drain()
