@@ -196,6 +196,12 @@ def test_the_log_format_follows_the_environment_unless_named(
     assert LogSettings(format=chosen).format_in(environment) is resolved
 
 
+@pytest.mark.parametrize("seconds", ["0", "1.9", "1e9"])
+def test_a_worker_has_at_least_two_seconds_to_show_life(seconds: str) -> None:
+    assert only_problem({"WORKER_STALL_TIMEOUT": seconds}).name == "WORKER_STALL_TIMEOUT"
+    assert load({"WORKER_STALL_TIMEOUT": "2"}, None).settings.server.worker_stall_timeout == 2
+
+
 @pytest.mark.parametrize("name", ["HOST", "ADMIN_HOST"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.com"])
 def test_development_refuses_to_serve_other_machines(name: str, host: str) -> None:

@@ -1,14 +1,17 @@
 """`serve --workers N`, seen from outside: real processes, signals and connections."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psycopg
@@ -26,9 +29,10 @@ from tests.e2e.workers.processes import (
     serving,
     started,
     status_of,
+    wait_for_worker,
     wait_until_gone,
 )
-from tests.processes import Program
+from tests.processes import PATIENCE_SECONDS, Program
 
 pytestmark = [
     pytest.mark.slow,
@@ -218,6 +222,51 @@ def test_a_reload_reads_the_settings_anew_and_stops_at_bad_ones(
         answer = httpx2.get(f"http://127.0.0.1:{program.port}{NO_SUCH_PATH}", headers=origin)
 
     assert answer.headers["access-control-allow-origin"] == origin["origin"]
+
+
+def test_a_failed_reload_shows_in_health_until_one_succeeds(
+    tmp_path: Path, database_url: str
+) -> None:
+    with serving(tmp_path, DATABASE_URL=database_url) as program:
+        assert reload_in_health(program) == [("up", "up", None)] * 2
+
+        (tmp_path / ".env").write_text("LOG_LEVEL=LOUD\n")
+        program.signal(signal.SIGHUP)
+        program.wait_for("The workers that are left go on")
+        until(lambda: [each[:2] for each in reload_in_health(program)] == [("degraded",) * 2] * 2)
+        for _, _, problem in reload_in_health(program):
+            assert re.search(r"Worker 0 .* ended with exit code 1 before it was ready", problem)
+
+        (tmp_path / ".env").unlink()
+        os.kill(pids(program)[1], signal.SIGKILL)
+        wait_for_worker(program, 1)
+        until(lambda: reload_in_health(program)[1][0] == "degraded")
+
+        program.signal(signal.SIGHUP)
+        program.wait_for("All workers are new")
+        until(lambda: reload_in_health(program) == [("up", "up", None)] * 2)
+
+
+def reload_in_health(program: Program) -> list[tuple[str, str, Any]]:
+    """Return for each worker the status of all, that of the last reload, and its problem."""
+    reports = [
+        httpx2.get(f"http://127.0.0.1:{port}/health").json()
+        for _, port in sorted(admin_ports(program).items())
+    ]
+    return [
+        (report["status"], check["status"], check["problem"])
+        for report in reports
+        for check in report["dependencies"]
+        if check["name"] == "reload"
+    ]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds: the parent's word is on its way to the workers."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_stop_comes_at_once_while_a_worker_waits_for_its_next_start(

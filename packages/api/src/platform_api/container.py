@@ -115,7 +115,11 @@ class Container(DeclarativeContainer):
         stop_timeout=settings.provided.shutdown.stop_timeout,
     )
     checks = Singleton(
-        all_checks, List(database_health), bus.provided.checks, supervisor.provided.checks
+        all_checks,
+        List(database_health),
+        bus.provided.checks,
+        supervisor.provided.checks,
+        inherited.provided.checks,
     )
     readings = Singleton(Readings, lifecycle, checks)
     contract = Singleton(Contract, topics, Factory(messages_of, features))

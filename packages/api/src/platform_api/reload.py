@@ -8,6 +8,7 @@ whatever became of the parent, tells it to stop. (So `breakpoint()` needs `serve
 import logging
 import os
 import pkgutil
+import signal
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from typing import IO, Self
 from loguru import logger
 
 from platform_api.server.inherited import NOTHING, sockets
-from platform_api.server.signals import StopSignals
+from platform_api.server.signals import StopSignals, user_signals_held
+from platform_api.server.stacks import log_on_signal
 from platform_config import ConfigurationError, ShutdownSettings, load
 from platform_config.sources import TOML, dotenv_file, environment
 from platform_domain.startup import StartupError
@@ -46,6 +48,7 @@ class Reloader:
         """Return when told to stop. Raises `StartupError` when there is no use in waiting."""
         if find_spec("watchfiles") is None:
             raise StartupError("Reloading needs the package watchfiles: run `uv sync`.")
+        log_on_signal(also=self._log_childs_stacks)
         with StopSignals(self._stop.set), ExitStack() as leaving:
             leaving.callback(self._end)
             self._begin_and_watch(leaving)
@@ -102,6 +105,10 @@ class Reloader:
             logger.warning("The server ended with exit code {}. Waiting for a change.", code)
             self._end()
 
+    def _log_childs_stacks(self) -> None:
+        if self._child is not None:
+            self._child.log_stacks()
+
     def _end(self) -> None:
         child, self._child = self._child, None
         if child is not None:
@@ -119,14 +126,15 @@ class Child:
     @classmethod
     def start(cls, command: Sequence[str], lent: str) -> Self:
         """In a group of its own: Ctrl-C is for the parent, which passes it on once."""
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            env=os.environ | short_stop(),
-            process_group=0,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+        with user_signals_held():
+            process = subprocess.Popen(  # noqa: S603
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                env=os.environ | short_stop(),
+                process_group=0,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
         assert process.stdin is not None  # noqa: S101
         with suppress(OSError):  # It has ended already; its exit code is what counts.
             process.stdin.write(f"{lent}\n".encode())
@@ -134,6 +142,10 @@ class Child:
 
     def exit_code(self) -> int | None:
         return self._process.poll()
+
+    def log_stacks(self) -> None:
+        """Make it log its stacks. Safe in a signal handler."""
+        self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:
         """Return when the process has ended."""

@@ -177,7 +177,14 @@ def _supervise(settings: "Settings", activated: "socket | None") -> int:
     from platform_api.server.workers.supervisor import Supervisor
 
     with Addresses(settings.server, activated) as addresses, database(settings) as lent:
-        return int(Supervisor(WORKER, addresses, settings.shutdown, lent=lent).run())
+        supervisor = Supervisor(
+            WORKER,
+            addresses,
+            settings.shutdown,
+            stall_timeout=settings.server.worker_stall_timeout,
+            lent=lent,
+        )
+        return int(supervisor.run())
 
 
 def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:

@@ -1,11 +1,12 @@
 """Where the server listens."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
 from platform_config.problems import Violation
-from platform_config.section import Port, Section
+from platform_config.section import Port, Section, Timeout
 
 HIGHEST_PORT = 65535
 
@@ -32,6 +33,11 @@ class ServerSettings(Section):
         ge=1,
         le=64,
         description="Processes that serve. Worker k of them, from 0 on, has ADMIN_PORT + k.",
+    )
+    worker_stall_timeout: Annotated[Timeout, Field(ge=2)] = Field(
+        30,
+        description="Seconds after which a worker is replaced whose event loop stands still; at"
+        " least 2. With several workers only.",
     )
 
     @property

@@ -1,6 +1,6 @@
 """What a server has from the process that started it."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from socket import socket
@@ -8,6 +8,7 @@ from socket import socket
 from platform_api.server.binding import bind
 from platform_api.server.signals import end_at_once
 from platform_config import ServerSettings
+from platform_domain.health import HealthCheck
 
 LatePublic = Callable[[], Awaitable[socket]]
 
@@ -36,7 +37,9 @@ class Inherited:
     `worker` is the number of one of several. `public` is called for the public socket when
     everything else is ready. `public_stays` says that somebody keeps it, with what waits in it,
     after our end.
-    `on_ready` is called when connections are accepted, `on_second_signal` when somebody insists.
+    `on_ready` is called when connections are accepted, and from then on `on_turn` in the event loop
+    every 0.5 s; `on_second_signal` is called when a second signal comes. `checks` belong to what
+    /health reports.
     `is_replaced` is asked at a stop: whether another server took over the sockets, so that nobody
     has to be told, and given time, to go elsewhere.
     """
@@ -46,8 +49,10 @@ class Inherited:
     admin: socket | None = None
     public_stays: bool = False
     on_ready: Callable[[], None] = tell_nobody
+    on_turn: Callable[[], None] = tell_nobody
     on_second_signal: Callable[[], None] = end_at_once
     is_replaced: Callable[[], bool] = never
+    checks: Sequence[HealthCheck] = ()
 
 
 NOTHING = Inherited()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from loguru import logger
 from starlette.types import ASGIApp
 
+from platform_api.server.blocked_loop import BlockedLoop
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.hangup import on_hangup
 from platform_api.server.hardening.limits import Limits, Shed, nothing_shed
@@ -129,6 +130,7 @@ class Server:
         self._lifecycle.phase = Phase.READY
         logger.info("Listening on http://{} (admin: http://{})", public.address, admin.address)
         self._inherited.on_ready()
+        BlockedLoop(self._inherited.on_turn).watch()
         await stop.asked()
         await self._drain(public)
         await admin.close()

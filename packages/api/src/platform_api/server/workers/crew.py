@@ -1,6 +1,7 @@
 """All workers that live, whatever their slots are doing."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from socket import socket
 
@@ -8,6 +9,7 @@ from loguru import logger
 
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.workers.assignment import Assignment
+from platform_api.server.workers.last_reload import reload_line
 from platform_api.server.workers.spare import Spare
 from platform_api.server.workers.worker import Worker
 from platform_domain.startup import StartupError
@@ -20,14 +22,25 @@ class Crew:
 
     The next to start is `spare`, and then another one is wanted. `lent` is the URL of a database for
     the case that their settings name none; `public_stays` is as in `Inherited`. `stop_timeout` is
-    how long one may take to stop, in seconds.
+    how long one may take to stop, in seconds, and `stall_timeout` how long its event loop may stand
+    still.
     """
 
-    def __init__(self, spare: Spare, *, lent: str, public_stays: bool, stop_timeout: float) -> None:
+    def __init__(
+        self,
+        spare: Spare,
+        *,
+        lent: str,
+        public_stays: bool,
+        stop_timeout: float,
+        stall_timeout: float,
+    ) -> None:
         self._spare = spare
         self._lent = lent
         self._public_stays = public_stays
         self._stop_timeout = stop_timeout
+        self._stall_timeout = stall_timeout
+        self._last_reload = reload_line("")
         self._living: list[Worker] = []
 
     async def start(self, number: int, public: Callable[[], socket], admin: socket) -> Worker:
@@ -45,6 +58,7 @@ class Crew:
                 " was ready; its own lines say why."
             )
         logger.info("Worker {} is process {} ({:.2f} s).", number, worker.pid, worker.age)
+        worker.send(self._last_reload)
         self._spare.want()
         return worker
 
@@ -53,6 +67,31 @@ class Crew:
             return await self._spare.taken()
         except OSError as error:
             raise StartupError(f"Worker {number} cannot be started: {error.strerror}.") from error
+
+    async def watch(self, worker: Worker) -> None:
+        """Return when `worker` has ended; kill it when its event loop stands still."""
+        if await worker.stalls(self._stall_timeout):
+            logger.error(
+                "Worker stalled; it is killed and replaced",
+                worker=worker.number,
+                process=worker.pid,
+                seconds=self._stall_timeout,
+                stack=await worker.stacks(),
+            )
+            worker.kill()
+        await worker.ended()
+
+    def note_reload(self, problem: str) -> None:
+        """Show in the workers' /health that a reload failed, or with no `problem` that it did not."""
+        self._last_reload = reload_line(problem)
+        for worker in self._living:
+            if worker.serves:
+                worker.send(self._last_reload)
+
+    def log_stacks(self) -> None:
+        """Make each worker log its stacks. Safe in a signal handler."""
+        for worker in self._living:
+            worker.send_signal(signal.SIGUSR1)
 
     async def retire(self, worker: Worker) -> None:
         """Let one go whose sockets another one has; return when it has ended."""

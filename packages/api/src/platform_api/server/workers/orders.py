@@ -1,22 +1,26 @@
 """The worker's end of the conversation with its parent."""
 
 import asyncio
+import faulthandler
 import os
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from socket import recv_fds, socket
+from socket import MSG_DONTWAIT, recv_fds, socket
 
 from platform_api.server.inherited import Inherited
 from platform_api.server.parent import ask_ourselves_to_stop
 from platform_api.server.workers.assignment import (
+    ALIVE,
     LONGEST_BYTES,
     PREPARED,
     PUBLIC,
     READY,
     REPLACED,
+    STACKS,
     Assignment,
 )
+from platform_api.server.workers.last_reload import LastReload
 
 
 class Orders:
@@ -27,6 +31,7 @@ class Orders:
         self._channel = channel
         self._public: Future[socket] = Future()
         self._is_replaced = False
+        self._last_reload = LastReload()
 
     def work(self) -> tuple[Assignment, Inherited] | None:
         """Wait for work, and return it, or None when the parent ends without any."""
@@ -34,6 +39,8 @@ class Orders:
         if admin is None:
             return None
         threading.Thread(target=self._follow, name="follow parent", daemon=True).start()
+        # In C, so that it also works while something keeps the interpreter to itself.
+        faulthandler.register(STACKS, self._channel.fileno(), all_threads=True)
         assignment = Assignment.from_json(message)
         return assignment, Inherited(
             worker=assignment.worker,
@@ -41,8 +48,10 @@ class Orders:
             admin=admin,
             public=self._hand_over,
             on_ready=self._tell_ready,
+            on_turn=self._tell_alive,
             on_second_signal=leave_it_to_the_parent,
             is_replaced=lambda: self._is_replaced,
+            checks=[self._last_reload],
         )
 
     async def _hand_over(self) -> socket:
@@ -52,17 +61,27 @@ class Orders:
     def _tell_ready(self) -> None:
         self._tell(READY)
 
-    def _tell(self, word: bytes) -> None:
-        with suppress(OSError):  # Nobody reads any more; the end of the input will tell as well.
-            self._channel.send(word)
+    def _tell_alive(self) -> None:
+        self._tell(ALIVE, MSG_DONTWAIT)  # A parent that was stopped does not read.
+
+    def _tell(self, word: bytes, flags: int = 0) -> None:
+        with suppress(OSError):  # The parent is gone, which the end of the input shows as well.
+            self._channel.send(word, flags)
 
     def _follow(self) -> None:
         message, public = self._next()
         if message == PUBLIC and public is not None and self._public.set_running_or_notify_cancel():
             self._public.set_result(public)
-            message, _ = self._next()
-        self._is_replaced = message == REPLACED
+            self._listen()
         ask_ourselves_to_stop()
+
+    def _listen(self) -> None:
+        with suppress(ConnectionError), self._channel.makefile("rb") as lines:
+            for line in lines:
+                if line == REPLACED:
+                    self._is_replaced = True
+                    return
+                self._last_reload.take(line)
 
     def _next(self) -> tuple[bytes, socket | None]:
         try:

@@ -81,7 +81,7 @@ class Slot:
             self._public = None
 
     async def _keep(self, worker: Worker) -> None:
-        await worker.ended()
+        await self._crew.watch(worker)
         if worker is self._worker:
             self._limit_waiting()  # Also while a replacement that was asked for is being started.
         async with self._changing:

@@ -9,6 +9,7 @@ from loguru import logger
 from platform_api.server.exit_codes import ExitCode
 from platform_api.server.hangup import on_hangup
 from platform_api.server.signals import StopSignals, end_at_once
+from platform_api.server.stacks import log_on_signal
 from platform_api.server.stop import Stop
 from platform_api.server.watchdog import Watchdog
 from platform_api.server.workers.addresses import Addresses
@@ -23,8 +24,9 @@ class Supervisor:
     """Keeps a worker on each of `addresses` alive, replaces them on SIGHUP, stops them on SIGTERM.
 
     `command` starts a worker, which reads the settings anew; ports, the number of workers and the
-    time for a stop stay. `lent` is the URL of a database for the case that they name none.
-    `addresses` are entered by the caller.
+    time for a stop stay. A worker whose event loop stands still for `stall_timeout` seconds is
+    replaced. `lent` is the URL of a database for the case that the settings name none. `addresses`
+    are entered by the caller.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Supervisor:
         addresses: Addresses,
         shutdown: ShutdownSettings,
         *,
+        stall_timeout: float,
         lent: str = "",
     ) -> None:
         self._addresses = addresses
@@ -42,6 +45,7 @@ class Supervisor:
             lent=lent,
             public_stays=addresses.public_stays,
             stop_timeout=shutdown.worker_timeout,
+            stall_timeout=stall_timeout,
         )
         self._watchdog = Watchdog(shutdown.parent_watchdog)
 
@@ -52,6 +56,7 @@ class Supervisor:
         """
         if sys.platform == "win32":
             raise StartupError("More than one worker is not supported on Windows: set WORKERS=1.")
+        log_on_signal(also=self._crew.log_stacks)
         runner = asyncio.Runner()
         with self._watchdog:
             stop = Stop(runner.get_loop(), self._watchdog)
@@ -86,7 +91,7 @@ class Supervisor:
             await asked.wait()
             asked.clear()
             await self._spare.dismiss()  # It has loaded the code of before.
-            await _replace(slots)
+            self._crew.note_reload(await _replace(slots))
             self._spare.want()  # Also when none of the new ones has served.
 
     def _insist(self) -> None:
@@ -115,13 +120,17 @@ async def _open(slots: Sequence[Slot]) -> None:
         raise failures.exceptions[0] from None
 
 
-async def _replace(slots: Sequence[Slot]) -> None:
-    """Replace one after the other, so that all but one are at work all the time."""
+async def _replace(slots: Sequence[Slot]) -> str:
+    """Replace one after the other, so that all but one are at work all the time.
+
+    Returns what went wrong, or an empty string.
+    """
     logger.info("Replacing the {} workers.", len(slots))
     try:
         for slot in slots:
             await slot.replace()
     except StartupError as error:
         logger.error("{} The workers that are left go on.", error)
-    else:
-        logger.info("All workers are new.")
+        return str(error)
+    logger.info("All workers are new.")
+    return ""

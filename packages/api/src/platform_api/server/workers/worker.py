@@ -13,11 +13,15 @@ from typing import Self
 from loguru import logger
 
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.signals import user_signals_held
 from platform_api.server.workers.assignment import (
+    ALIVE,
+    LONGEST_BYTES,
     PREPARED,
     PUBLIC,
     READY,
     REPLACED,
+    STACKS,
     Assignment,
 )
 
@@ -49,7 +53,7 @@ class Worker:
         """
         channel, theirs = socketpair()
         try:
-            with theirs:
+            with theirs, user_signals_held():
                 process = await asyncio.create_subprocess_exec(
                     *command, stdin=theirs.fileno(), start_new_session=True
                 )
@@ -91,6 +95,40 @@ class Worker:
             self.kill()
             return False
 
+    async def stalls(self, timeout: float) -> bool:
+        """Return True when it has shown no life for `timeout` seconds, and False when it has ended.
+
+        What counts are the seconds in which this process itself was awake: when both were stopped,
+        or the machine slept, nothing has stalled.
+        """
+        silent = 0
+        while silent < timeout:
+            if await self._ends_within(1.0):
+                return False
+            silent = 0 if self._said() else silent + 1
+        return True
+
+    async def stacks(self) -> str:
+        """Return where its threads are, or nothing when it cannot say that within a second."""
+        self.send_signal(STACKS)
+        text = b""
+        for _ in range(20):  # It does not say where the text ends.
+            await asyncio.sleep(0.05)
+            text += self._said()
+        return text.lstrip(ALIVE).decode(errors="replace")
+
+    def _said(self) -> bytes:
+        try:
+            return self._channel.recv(LONGEST_BYTES)
+        except OSError:  # Nothing, or it has ended.
+            return b""
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
+        return not self.lives
+
     async def ended(self) -> None:
         await self._process.wait()
         self._channel.close()
@@ -105,18 +143,22 @@ class Worker:
         return time.monotonic() - self._began
 
     def ask_to_stop(self) -> None:
-        self._signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
     def say_it_is_replaced(self) -> None:
         """Ask it to stop, and let it know that another one has its sockets."""
         self._is_replaced = True
-        with suppress(ConnectionError):
-            self._channel.send(REPLACED)
+        self.send(REPLACED)
+
+    def send(self, line: bytes) -> None:
+        """Let one that serves know something."""
+        with suppress(OSError):  # It has ended, or reads nothing more.
+            self._channel.send(line)
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         # Not through the process object: that one may take the exit code from the loop's watcher
         # (python/cpython#87744).
         if self.lives:
@@ -125,12 +167,9 @@ class Worker:
 
     async def ended_within(self, timeout: float) -> None:
         """Return when it has ended; kill it when that takes longer than `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self.ended()
-        except TimeoutError:
+        if not await self._ends_within(timeout):
             self.kill()
-            await self.ended()
+        await self.ended()
 
     def exit_code(self) -> ExitCode:
         """Return how an ended worker did its work.

@@ -1,0 +1,61 @@
+"""Notices when the event loop stands still, and logs where."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from loguru import logger
+
+from platform_api.server.stacks import stack_of
+
+PERIOD_SECONDS = 0.5
+LIMIT_SECONDS = 1.0
+GRACE_SECONDS = 0.1
+
+
+class BlockedLoop:
+    """A thread that asks the running loop for a turn every 0.5 s, until the loop is closed.
+
+    `on_turn` is called in the loop each time. When the turn does not come within 1 s, the stack of
+    the loop's thread is logged, and when it comes at last, how long it took.
+    """
+
+    def __init__(self, on_turn: Callable[[], None]) -> None:
+        self._on_turn = on_turn
+        self._loop = asyncio.get_running_loop()
+        self._loops_thread = threading.get_ident()
+        self._turned = threading.Event()
+
+    def watch(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._watch, name="blocked loop", daemon=True).start()
+
+    def _watch(self) -> None:
+        with suppress(RuntimeError):  # The loop is closed.
+            while True:
+                time.sleep(PERIOD_SECONDS)
+                self._ask()
+
+    def _ask(self) -> None:
+        asked, computed = time.monotonic(), time.process_time()
+        self._turned.clear()
+        self._loop.call_soon_threadsafe(self._turn)
+        if self._turned.wait(LIMIT_SECONDS) or self._loop.is_closed():
+            return
+        stack = stack_of(self._loops_thread)  # Now: what kept the interpreter may just have ended.
+        stood_still = time.process_time() - computed < LIMIT_SECONDS / 2
+        if self._turned.wait(GRACE_SECONDS) and stood_still:
+            return  # The whole process was stopped, or the machine slept.
+        logger.warning("Event loop blocked", seconds=_since(asked), stack=stack)
+        self._turned.wait()
+        logger.warning("Event loop runs again", seconds=_since(asked))
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._on_turn()
+
+
+def _since(moment: float) -> float:
+    return round(time.monotonic() - moment, 1)
