@@ -17,6 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 from tests.api.shapes import assert_error
+from tests.databases import database_url as database_url_of
+from tests.databases import drop_database
 from tests.e2e.hardening.client import TEXT, Client, connected, frame
 from tests.e2e.serve import listening, run, started
 from tests.infrastructure.postgres.test_parameters import ENVIRONMENT
@@ -322,6 +324,24 @@ def test_a_database_that_never_comes_ends_the_start(tmp_path: Path) -> None:
     assert "127.0.0.1:1/app cannot be used" in output
     assert "Traceback" not in output
     assert "hunter2" not in output
+
+
+def test_a_database_of_another_encoding_is_refused_with_the_reason(
+    tmp_path: Path, database_server: str, worker_name: str
+) -> None:
+    name = f"{worker_name}_latin1"
+    latin1 = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+    with psycopg.connect(database_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {latin1}".encode())
+    try:
+        with started(tmp_path, DATABASE_URL=database_url_of(database_server, name)) as program:
+            assert program.exit_code() == 1
+    finally:
+        drop_database(database_server, name)
+
+    assert "the encoding of the database is LATIN1, and it must be UTF8" in program.output
+    assert "Next attempt" not in program.output
+    assert "Traceback" not in program.output
 
 
 def test_a_request_in_flight_is_answered_before_the_stop(
