@@ -207,7 +207,9 @@ def _require_expected(
         if found[name][0].replace(" ", "") != value.replace(" ", "")
     }
     if wrong:
-        changes = [f"ALTER ROLE {user} SET {name} = {value}" for name, value in wrong.items()]
+        # The parts of a search path are quoted one by one.
+        quoted = {name: v if '"' in v else f"'{v}'" for name, v in wrong.items()}
+        changes = [f'ALTER ROLE "{user}" SET {name} = {value}' for name, value in quoted.items()]
         raise UnfitDatabase(
             "a pooler drops the settings that we send, and those of the server differ: "
             + "; ".join(changes)
