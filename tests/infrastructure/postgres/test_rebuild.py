@@ -5,7 +5,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from platform_domain.startup import StartupError
-from platform_infrastructure.postgres.rebuild import rebuild
+from platform_infrastructure.postgres.rebuild import rebuild, swap
 from tests.infrastructure.postgres.connections import ask, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +47,19 @@ async def test_a_rebuild_that_fails_leaves_the_database_as_it_was(
     finally:
         ask(database_server, f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
         ask(database_server, f"DROP ROLE {name}")
+
+
+async def test_a_swap_that_fails_gives_the_database_its_name_back(
+    fresh_database_url: str, database_server: str
+) -> None:
+    ask(fresh_database_url, "CREATE TABLE left_over (a int)")
+    name = str(conninfo_to_dict(fresh_database_url)["dbname"])
+
+    async with await psycopg.AsyncConnection.connect(database_server, autocommit=True) as server:
+        with pytest.raises(psycopg.Error, match="no_such_database"):
+            await swap(server, name, "no_such_database")
+
+    assert ask(fresh_database_url, "SELECT count(*) FROM left_over") == [(0,)]
 
 
 def others(url: str) -> list[tuple[object, ...]]:

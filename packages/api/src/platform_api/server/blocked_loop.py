@@ -10,16 +10,16 @@ from loguru import logger
 
 from platform_api.server.stacks import stack_of
 
-PERIOD_SECONDS = 0.5
+PERIOD_SECONDS = 0.25
 LIMIT_SECONDS = 1.0
 GRACE_SECONDS = 0.1
 
 
 class BlockedLoop:
-    """A thread that asks the running loop for a turn every 0.5 s, until the loop is closed.
+    """A thread that asks the running loop for a turn every 0.25 s, until the loop is closed.
 
-    `on_turn` is called in the loop each time. When the turn does not come within 1 s, the stack of
-    the loop's thread is logged, and when it comes at last, how long it took.
+    `on_turn` is called in the loop each time. When no turn came for 1 s, the stack of the loop's
+    thread is logged, and when one comes at last, how long the loop was blocked.
     """
 
     def __init__(self, on_turn: Callable[[], None]) -> None:
@@ -27,6 +27,7 @@ class BlockedLoop:
         self._loop = asyncio.get_running_loop()
         self._loops_thread = threading.get_ident()
         self._turned = threading.Event()
+        self._turned_at, self._computed = time.monotonic(), time.process_time()
 
     def watch(self) -> None:
         """Start the thread."""
@@ -39,20 +40,22 @@ class BlockedLoop:
                 self._ask()
 
     def _ask(self) -> None:
-        asked, computed = time.monotonic(), time.process_time()
+        began, computed = self._turned_at, self._computed
         self._turned.clear()
         self._loop.call_soon_threadsafe(self._turn)
-        if self._turned.wait(LIMIT_SECONDS) or self._loop.is_closed():
+        rest = max(GRACE_SECONDS, began + LIMIT_SECONDS - time.monotonic())
+        if self._turned.wait(rest) or self._loop.is_closed():
             return
         stack = stack_of(self._loops_thread)  # Now: what kept the interpreter may just have ended.
         stood_still = time.process_time() - computed < LIMIT_SECONDS / 2
         if self._turned.wait(GRACE_SECONDS) and stood_still:
             return  # The whole process was stopped, or the machine slept.
-        logger.warning("Event loop blocked", seconds=_since(asked), stack=stack)
+        logger.warning("Event loop blocked", seconds=_since(began), stack=stack)
         self._turned.wait()
-        logger.warning("Event loop runs again", seconds=_since(asked))
+        logger.warning("Event loop runs again", seconds=_since(began))
 
     def _turn(self) -> None:
+        self._turned_at, self._computed = time.monotonic(), time.process_time()
         self._turned.set()
         self._on_turn()
 

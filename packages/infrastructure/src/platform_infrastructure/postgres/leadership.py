@@ -44,6 +44,8 @@ class AdvisoryLeadership(Leadership):
         self._settings = settings
         self._connection: AsyncConnection[Any] | None = None
         """Open while this process holds the lock."""
+        self._problem = ""
+        """Why the lock could not be asked for, as logged last."""
         self._leads_from = 0.0
         self._next_attempt = 0.0
         self._turn = asyncio.Lock()
@@ -95,14 +97,20 @@ class AdvisoryLeadership(Leadership):
                 self._connection = connection
                 self._leads_from = time.monotonic() + SURE_SECONDS
                 logger.info("This process runs the periodic tasks of the deployment")
+            self._problem = ""
         finally:
             if self._connection is None:
                 await connection.close()
 
     async def _lose(self, error: Exception) -> None:
+        problem = cause(error)
         if self._connection is not None:
-            logger.warning("Periodic tasks end here: the lock was lost", problem=cause(error))
+            logger.warning("Periodic tasks end here: the lock was lost", problem=problem)
             await self._hang_up()
+        elif problem != self._problem:
+            # Without this line a wrong DATABASE_DIRECT_URL would stop all periodic tasks silently.
+            self._problem = problem
+            logger.warning("Periodic tasks wait: their lock cannot be asked for", problem=problem)
 
     async def _hang_up(self) -> None:
         connection, self._connection = self._connection, None

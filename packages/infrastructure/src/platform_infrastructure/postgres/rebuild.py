@@ -19,6 +19,8 @@ from platform_infrastructure.postgres.parameters import direct_url
 from platform_infrastructure.postgres.start import migrated
 
 DROP: LiteralString = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
+RENAME: LiteralString = "ALTER DATABASE {} RENAME TO {}"
+END_SESSIONS = b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 NAME_AND_OWNER = """
     SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()
 """
@@ -50,11 +52,24 @@ async def _replace(settings: DatabaseSettings) -> list[str]:
         try:
             there = settings.model_copy(update={"direct_url": SecretStr(_naming(new, url))})
             names = await migrated(there, development=True)
-            await _run(server, DROP, old)
-            await _run(server, "ALTER DATABASE {} RENAME TO {}", new, old)
+            await swap(server, old, new)
         finally:
             await _run(server, DROP, new)
     return names
+
+
+async def swap(server: AsyncConnection[Any], old: str, new: str) -> None:
+    """Give `new` the name `old`. The old database is dropped last, so that a failure loses nothing."""
+    aside = f"{old[:40]}_platform_old"
+    await _run(server, DROP, aside)
+    await server.execute(END_SESSIONS, (old,))
+    await _run(server, RENAME, old, aside)
+    try:
+        await _run(server, RENAME, new, old)
+    except BaseException:
+        await _run(server, RENAME, aside, old)
+        raise
+    await _run(server, DROP, aside)
 
 
 def _naming(database: str, url: str) -> str:
