@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from platform_api.server.exit_codes import ExitCode
+from platform_api.server.workers import assignment
 from platform_api.server.workers import worker as module
 from platform_api.server.workers.assignment import Assignment
 from platform_api.server.workers.worker import Worker
@@ -92,3 +93,14 @@ async def test_a_signal_that_comes_after_the_drain_spoils_only_a_stop_that_was_n
         await worker.ended_within(5)
         assert worker.end() == "signal SIGTERM"
         assert worker.exit_code() is code
+
+
+@pytest.mark.parametrize(("answer", "is_back"), [("File a.py", False), ("File a.py\\0", True)])
+async def test_a_worker_whose_loop_turns_again_is_told_from_one_that_stands_still(
+    answer: str, is_back: bool
+) -> None:
+    listen = f"import signal; signal.signal({assignment.STACKS:d}, lambda *_: say(b'{answer}'))"
+    async with started(f"{listen}; {SERVING}") as worker:
+        assert await serves(worker)
+
+        assert await worker.stacks() == ("File a.py", is_back)

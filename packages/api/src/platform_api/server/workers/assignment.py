@@ -21,7 +21,7 @@ from typing import Self
 PREPARED = b"p"
 PUBLIC = b"public"
 READY = b"r"
-ALIVE = b"."
+ALIVE = b"\0"  # A byte that no stack has.
 REPLACED = b"replaced\n"
 LONGEST_BYTES = 65_536
 

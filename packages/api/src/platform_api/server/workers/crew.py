@@ -70,15 +70,25 @@ class Crew:
 
     async def watch(self, worker: Worker) -> None:
         """Return when `worker` has ended; kill it when its event loop stands still."""
-        if await worker.stalls(self._stall_timeout):
+        while await worker.stalls(self._stall_timeout):
+            stack, is_back = await worker.stacks()
+            if is_back:
+                logger.warning(
+                    "Worker was stalled and runs again",
+                    worker=worker.number,
+                    process=worker.pid,
+                    stack=stack,
+                )
+                continue
             logger.error(
                 "Worker stalled; it is killed and replaced",
                 worker=worker.number,
                 process=worker.pid,
                 seconds=self._stall_timeout,
-                stack=await worker.stacks(),
+                stack=stack,
             )
             worker.kill()
+            break
         await worker.ended()
 
     def note_reload(self, problem: str) -> None:

@@ -108,14 +108,15 @@ class Worker:
             silent = 0 if self._said() else silent + 1
         return True
 
-    async def stacks(self) -> str:
-        """Return where its threads are, or nothing when it cannot say that within a second."""
+    async def stacks(self) -> tuple[str, bool]:
+        """Return the stacks of its threads, as far as they arrive within a second, and whether its
+        event loop turned in that second."""
         self.send_signal(STACKS)
         text = b""
         for _ in range(20):  # It does not say where the text ends.
             await asyncio.sleep(0.05)
             text += self._said()
-        return text.lstrip(ALIVE).decode(errors="replace")
+        return text.replace(ALIVE, b"").decode(errors="replace"), ALIVE in text
 
     def _said(self) -> bytes:
         try:
