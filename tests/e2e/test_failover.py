@@ -20,7 +20,7 @@ from tests.support.fault_proxy import FaultProxy
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SECONDS = 20.0
-"""Measured: 1.5 s."""
+"""Measured: 1.2 s."""
 
 
 @pytest.fixture
