@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
+from tests.e2e.hardening.server import cpu_seconds
 from tests.e2e.workers.load import REQUEST, load
 from tests.e2e.workers.processes import (
     NO_SUCH_PATH,
@@ -59,10 +60,21 @@ def spare_of(program: Program) -> int:
     raise AssertionError(f"No spare process:\n{program.output}")
 
 
+def wait_until_loaded(pid: int) -> None:
+    """Wait until the spare has loaded the code, which keeps a processor busy, and waits for work."""
+    used, until = -1.0, time.monotonic() + PATIENCE_SECONDS
+    while (now := cpu_seconds(pid)) != used or now < 0.2:
+        assert time.monotonic() < until, "the spare never rests"
+        used = now
+        time.sleep(0.3)  # Nothing else shows that it has come to rest.
+
+
+@linux
 def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
     tmp_path: Path, database_url: str
 ) -> None:
     with serving(tmp_path, DATABASE_URL=database_url) as program:
+        wait_until_loaded(spare_of(program))
         victim = pids(program)[0]
         with load(program.port, NO_SUCH_PATH, lasting=2, single=2) as clients:
             began = time.monotonic()
@@ -79,10 +91,12 @@ def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
         assert clients.slowest < 2.0
 
 
+@linux
 def test_what_waits_for_a_killed_worker_is_answered_by_the_one_that_takes_its_place(
     tmp_path: Path, database_url: str
 ) -> None:
     with serving(tmp_path, DATABASE_URL=database_url) as program, ExitStack() as open_ones:
+        wait_until_loaded(spare_of(program))
         victim = pids(program)[0]
         os.kill(victim, signal.SIGSTOP)
         asking = [open_ones.enter_context(asked(program.port)) for _ in range(40)]

@@ -1,6 +1,7 @@
 """`serve --workers N`, seen from outside: real processes, signals and connections."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -58,9 +59,17 @@ def test_both_workers_answer_and_say_who_they_are(tmp_path: Path, database_url: 
         assert "Traceback" not in program.output
 
 
+def two_free_ports() -> int:
+    """Return the first of two free ports that follow one another, below those the system gives."""
+    for first in random.sample(range(20_000, 32_000), 1000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", first)):
+            socket.create_server(("127.0.0.1", first + 1)).close()
+            return first
+    raise AssertionError("There are no two free ports.")
+
+
 def test_admin_ports_follow_one_another(tmp_path: Path, database_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        first = probe.getsockname()[1]
+    first = two_free_ports()
     with serving(tmp_path, DATABASE_URL=database_url, ADMIN_PORT=str(first)) as program:
         assert admin_ports(program) == {0: first, 1: first + 1}
 
