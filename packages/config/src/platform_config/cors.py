@@ -51,8 +51,8 @@ class CorsSettings(Section):
         tuple[Annotated[str, AfterValidator(as_browsers_send_it)], ...], BeforeValidator(listed)
     ] = Field(
         (),
-        description="Exact origins with commas between, scheme://host[:port] without a path. Also"
-        " for WebSockets of pages whose proxy replaces the Host header.",
+        description="Exact origins, separated by commas: scheme://host[:port] without a path. Also"
+        " needed for WebSockets behind a proxy that replaces the Host header.",
         examples=["https://app.example.com,http://localhost:5173"],
     )
     headers: Annotated[
@@ -71,8 +71,8 @@ class CorsSettings(Section):
             "Baggage",
             "Sentry-Trace",
         ),
-        description="Request headers that a page may send, with commas between; or *. The list"
-        " replaces the default, which has all that the API reads and what tracing adds.",
+        description="Request headers that a page may send, separated by commas, or *. The list"
+        " replaces the default, which has the headers that the API reads and those of tracing.",
     )
     credentials: bool = Field(False, description="Whether browsers may send cookies along.")
 

@@ -60,7 +60,7 @@ class DatabaseSettings(Section):
         examples=["postgresql://app:password@localhost:5432/app"],
     )
     pool_min_size: int = Field(2, ge=0, le=COUNT_MAX, description="Connections kept open.")
-    pool_max_size: Count = Field(10, description="Connections at most, in each process.")
+    pool_max_size: Count = Field(10, description="Maximum number of connections in each process.")
     pool_timeout: Timeout = Field(1.5, description="Seconds to wait for a free connection.")
     connect_timeout: Timeout = Field(3, description="Seconds for one attempt to connect.")
     connect_deadline: Timeout = Field(

@@ -28,11 +28,11 @@ class HttpSettings(Section):
     body_timeout: Timeout = Field(30, description="Seconds for a whole request body to arrive.")
     max_bodies: Count = Field(
         200,
-        description="Request bodies that may be on their way at a time, in each process; each may"
-        " take HTTP_MAX_BODY_BYTES of memory. One more, and the oldest is refused with a 503.",
+        description="Request bodies in transfer at once, in each process. Each may use"
+        " HTTP_MAX_BODY_BYTES of memory. Above this number, the oldest is refused with a 503.",
     )
     max_bodies_per_client: Count = Field(
-        50, description="The same for each client address; here the oldest is refused with a 429."
+        50, description="The same for each client address, but the oldest is refused with a 429."
     )
     request_timeout: Timeout = Field(
         30, description="Seconds to work on one request before it gets a 504."
@@ -56,7 +56,7 @@ class HttpSettings(Section):
         10,
         ge=0.001,
         le=30,
-        description="Seconds after which a client that takes no byte is cut off.",
+        description="Seconds after which a client that reads nothing is disconnected.",
     )
     max_in_flight: Count = Field(
         100, description="Requests worked on at a time, in each process; more get a 503 at once."

@@ -20,9 +20,9 @@ class ServerSettings(Section):
     port: Port = Field(8000, description="Port for clients; 0 takes any free port.")
     admin_host: str = Field(
         "127.0.0.1",
-        description="Address for admins: health in detail. Development: loopback only. The port"
-        " answers to localhost, to this address and to the names in HTTP_ALLOWED_HOSTS; with 0.0.0.0"
-        " or :: to every IP address as well.",
+        description="Address of the admin port: health in detail. Development: loopback only."
+        " The accepted hosts are localhost, this address and the names in HTTP_ALLOWED_HOSTS; with"
+        " 0.0.0.0 or :: also every IP address.",
     )
     admin_port: Port = Field(
         9000, description="Port for admins: health in detail; 0 takes any free port."
@@ -36,8 +36,8 @@ class ServerSettings(Section):
     )
     worker_stall_timeout: Annotated[Timeout, Field(ge=2)] = Field(
         30,
-        description="Seconds after which a worker is replaced whose event loop stands still; at"
-        " least 2. With several workers only.",
+        description="Seconds after which a worker with a blocked event loop is replaced; at least"
+        " 2. Only with several workers.",
     )
 
     @property

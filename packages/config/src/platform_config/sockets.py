@@ -13,13 +13,14 @@ class SocketsSettings(Section):
 
     prefix = "SOCKETS_"
 
-    max: Count = Field(10_000, description="WebSockets at most.")
-    max_per_user: Count = Field(50, description="WebSockets of one user at most.")
-    max_topics: Count = Field(200, description="Topics that one WebSocket may hear.")
+    max: Count = Field(10_000, description="Maximum number of WebSockets.")
+    max_per_user: Count = Field(50, description="Maximum number of WebSockets of one user.")
+    max_topics: Count = Field(200, description="Topics that one WebSocket may subscribe to.")
     messages_per_second: Count = Field(
         50,
-        description="Messages a second that one WebSocket may send; twice as many in a burst. Pings"
-        " and pongs count too. Fragments: 16 a message, more for a large one now and then.",
+        description="Messages per second that one WebSocket may send; twice as many in a burst."
+        " Pings and pongs count too. A message may have 16 fragments; a large one may"
+        " occasionally have more.",
     )
     max_message_bytes: int = Field(
         65_536, ge=1024, le=16_777_216, description="Largest message of a client in bytes."
