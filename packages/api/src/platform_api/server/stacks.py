@@ -8,7 +8,6 @@ import traceback
 from _thread import start_new_thread
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from types import CodeType, FrameType
 
 from loguru import logger
@@ -25,13 +24,18 @@ def do_nothing() -> None:
 def log_on_signal(also: Callable[[], None] = do_nothing) -> None:
     """From now on SIGUSR1 logs all threads and the tasks of the main thread's loop.
 
-    `also` is called in the signal handler. Windows has no such signal.
+    A signal during a dump starts no second one. `also` is called in the signal handler. Windows has
+    no such signal.
     """
+    busy = threading.Lock()
 
     def received(number: int, frame: FrameType | None) -> None:
-        with suppress(RuntimeError):  # The system may refuse a thread.
-            # Not `Thread`, whose start takes a lock that the interrupted code may hold.
-            start_new_thread(_log_all, (_running_loop(),))
+        if busy.acquire(blocking=False):
+            try:
+                # Not `Thread`, whose start takes a lock that the interrupted code may hold.
+                start_new_thread(_log_all, (_running_loop(), busy))
+            except RuntimeError:  # The system may refuse a thread.
+                busy.release()
         also()
 
     if sys.platform != "win32":
@@ -45,10 +49,13 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _log_all(loop: asyncio.AbstractEventLoop | None) -> None:
-    log_threads("WARNING")
-    if loop is not None:
-        _log_tasks(loop)
+def _log_all(loop: asyncio.AbstractEventLoop | None, busy: threading.Lock) -> None:
+    try:
+        log_threads("WARNING")
+        if loop is not None:
+            _log_tasks(loop)
+    finally:
+        busy.release()
 
 
 def log_threads(level: str) -> None:
