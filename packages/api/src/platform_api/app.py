@@ -90,9 +90,9 @@ def create_app(
 def create_admin_app(settings: Settings, readings: Readings) -> ASGIApp:
     """Build the application of the admin port, which the public never reaches.
 
-    It answers to the names of this machine, to `ADMIN_HOST` and to the names in
-    `HTTP_ALLOWED_HOSTS`; a port that is open on all interfaces also to every IP address, since a
-    probe comes with the address of its pod.
+    It accepts the names of this machine, `ADMIN_HOST` and the names in `HTTP_ALLOWED_HOSTS`. If the
+    port is open on all interfaces, it also accepts every IP address, because a probe uses the
+    address of its pod.
     """
     host = settings.server.admin_host
     hosts = {*LOOPBACK_NAMES, host, *settings.http.allowed_hosts} - {"*"}

@@ -80,7 +80,7 @@ class Capacity:
             place.leave()
 
     def add(self) -> Group:
-        """Count one more request at work, in the group returned."""
+        """Count one more active request and return its group."""
         group = self._young[-1]
         self._in_flight += 1
         group.size += 1
@@ -117,7 +117,7 @@ class Capacity:
 
 
 class Place:
-    """What a request holds while it is worked on. It may be left and taken again."""
+    """What a request holds while the server works on it. It can be released and taken again."""
 
     __slots__ = ("_capacity", "_group")
 

@@ -83,7 +83,7 @@ class Container(DeclarativeContainer):
         Singleton(ProjectsFeature, projects=projects, unit_of_work=unit_of_work, events=events),
     )
     topics = Singleton(Topics, Factory(topics_of, features))
-    # Not above: features are made with `events`, and declare what may be published on it.
+    # Set here because features depend on `events` and also declare its topics.
     events.add_args(topics.provider)
 
     sockets = Singleton(Sockets, settings.provided.sockets)

@@ -1,4 +1,4 @@
-"""The checks that all declarations of a feature share. They run once, at start-up."""
+"""Checks shared by all declarations of a feature. They run once, at start-up."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from platform_domain.startup import StartupError
 
 
 class DeclarationInvalid(StartupError):
-    """A feature declares something that cannot work. The text is one sentence with the place."""
+    """A feature has an invalid declaration. The text is one sentence and names the place."""
 
 
 def place_of(function: object) -> str:
-    """Return the name of a function and, where it has one, its file and line."""
+    """Return the name of a function and, if known, its file and line."""
     plain = inspect.unwrap(getattr(function, "__func__", function))  # type: ignore[arg-type]
     code = getattr(plain, "__code__", None)
     if code is None:
@@ -67,8 +67,8 @@ def is_class(annotation: Any, base: type) -> bool:
 
 
 def check_answer(answer: Any, where: str) -> None:
-    """Raises `DeclarationInvalid` for an answer that is no `Output`, or that has a model or a
-    dataclass inside which is none: all fields of such a class would be sent."""
+    """Raises `DeclarationInvalid` if the answer, or a model or dataclass inside it, is not an
+    `Output`: all fields of such a class would be sent."""
     if not _is_output(answer):
         raise DeclarationInvalid(
             f"{where}: the return type must be an Output, a list of them or a Page of them, or None"

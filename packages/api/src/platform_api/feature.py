@@ -15,7 +15,7 @@ WORD = re.compile("[A-Z][^A-Z]*")
 
 
 class Feature:
-    """Subclass it, take ports in the constructor, return what the feature has.
+    """Subclass it, take ports in the constructor, and return the parts of the feature.
 
     The subclass's docstring describes the feature in the API's documentation.
     """
@@ -56,7 +56,7 @@ def messages_of(features: Sequence[Feature]) -> list[Message]:
 def tasks_of(features: Sequence[Feature], *own: Sequence[Task]) -> list[Task]:
     """Return the platform's own tasks and those of all features.
 
-    Raises `DeclarationInvalid` when two have one name: health and log could not tell them apart.
+    Raises `DeclarationInvalid` when two have the same name: health reports and the log use it.
     """
     tasks = [*chain(*own), *(task for feature in features for task in feature.tasks())]
     known: dict[str, Task] = {}

@@ -60,7 +60,7 @@ class Readings:
         return _json(Ok())
 
     def report(self) -> Response:
-        """Answer 503 when a dependency is down. A degraded one and a stop are no failure."""
+        """Answer 503 when a dependency is down, but not when one is degraded or at a stop."""
         dependencies = [_dependency(check) for check in self._checks]
         worst = max((d.status for d in dependencies), key=list(Status).index, default=Status.UP)
         report = Report(phase=self._lifecycle.phase, status=worst, dependencies=dependencies)

@@ -1,10 +1,10 @@
-"""What a Content-Type says (RFC 9110, 8.3)."""
+"""Parses a Content-Type (RFC 9110, 8.3)."""
 
 import re
 
 _NAME = r"[!#$%&'*+.^_`|~0-9a-z-]++"
 _VALUE = rf"""(?:{_NAME}|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+")"""
-# Nothing need stand between two semicolons (RFC 9110, 5.6.6).
+# A parameter between two semicolons may be empty (RFC 9110, 5.6.6).
 MEDIA_TYPE = re.compile(
     rf"[ \t]*+({_NAME}/{_NAME})((?:[ \t]*+;[ \t]*+(?:{_NAME}={_VALUE})?+)*+)[ \t]*+"
 )
@@ -13,7 +13,7 @@ ESCAPED = re.compile(r"\\(.)")
 
 
 def is_json(content_type: str) -> bool:
-    """Return whether it is JSON, and in UTF-8 (RFC 8259, 8.1) where a charset is given."""
+    """Return whether it is JSON and any charset given is UTF-8 (RFC 8259, 8.1)."""
     found = MEDIA_TYPE.fullmatch(content_type.lower())
     if found is None:
         return False

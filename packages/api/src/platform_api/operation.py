@@ -39,7 +39,7 @@ Handler = Callable[..., Awaitable[Any]]
 PREFIX = "/api/v1"
 PARAMETERS = {"path": Parameters, "query": Parameters, "body": Input, "caller": Identity}
 """What a handler may take, and of which type."""
-# Two parameters in one part, or two that span parts, would match in quadratic time.
+# Two parameters in one segment, or across segments, would take quadratic time to match.
 PATH = re.compile(
     r"/[\w-]+(?:/(?:[\w.~-]*\{\w+(?::(?!path\})\w+)?\}[\w.~-]*|[\w.~-]+))*(?:/\{\w+:path\})?",
     re.ASCII,
@@ -84,7 +84,7 @@ class Signature:
 
     @classmethod
     def of(cls, operation: Operation) -> "Signature":
-        """Read the handler. Raises `DeclarationInvalid` where it cannot be served."""
+        """Read the handler. Raises `DeclarationInvalid` if it cannot be served."""
         where = f"{operation.method} {operation.path} ({place_of(operation.handler)})"
         types = types_of(operation.handler, where, PARAMETERS)
         _check(operation, where, types)
@@ -178,8 +178,10 @@ class Endpoint:
         return self._located(request, answer)
 
     def _located(self, request: Request, response: Response) -> Response:
-        """Say where the new resource is (RFC 9110, 15.3.2), read from the answer: a replayed one
-        has no more than its body."""
+        """Add the location of the new resource (RFC 9110, 15.3.2).
+
+        It is read from the body, because a replayed answer has nothing else.
+        """
         if self._location is not None:
             _, path, parameters = self._location
             known = request.path_params | orjson.loads(response.body)
@@ -192,7 +194,7 @@ class Endpoint:
         if self.signature.answer is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(
-            # Of another type than declared, it would be sent with all its fields and a warning.
+            # Otherwise a value of another type would be sent with all its fields and a warning.
             self._answer.dump_json(answer, warnings="error"),
             self.operation.status,
             media_type="application/json",
@@ -232,7 +234,7 @@ class Endpoint:
             raw["body"] = lambda: body.read(json)
         arguments = _validated(raw)
         if signature.query is None:
-            arguments.pop("query", None)  # It was checked to have nothing in it.
+            arguments.pop("query", None)  # The check showed that it is empty.
         return arguments
 
     def _checked_query(self, given: QueryParams) -> BaseModel:
@@ -240,7 +242,7 @@ class Endpoint:
         for name, value in given.multi_items():
             if name in self._fields or name not in self._authenticator.parameters:
                 values.setdefault(name, []).append(value)
-        # More names than there are fields and faults in an answer would only cost time.
+        # An answer lists at most MAX_FAULTS errors, so further names need no validation.
         return self._query.model_validate(
             {
                 name: self._one_or_all(name, values[name])

@@ -89,7 +89,7 @@ class Reloader:
             raise StartupError("Reloading is for development: start `serve` without --reload.")
         if settings.database.url is None and not self._lent:
             with sockets(NOTHING, settings.server):
-                pass  # A port that is taken is reported before a PostgreSQL is started.
+                pass  # Report a port that is in use before PostgreSQL is started.
             self._lent = leaving.enter_context(self._database)
 
     def _replace(self, changed: Sequence[Path], leaving: ExitStack) -> None:
@@ -144,7 +144,7 @@ class Child:
         return self._process.poll()
 
     def log_stacks(self) -> None:
-        """Make it log its stacks. Safe in a signal handler."""
+        """Make the child log its stacks. Safe in a signal handler."""
         self._process.send_signal(signal.SIGUSR1)
 
     def stop(self) -> None:

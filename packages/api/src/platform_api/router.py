@@ -20,7 +20,7 @@ class Api:
     """The whole API below its prefix."""
 
     def __init__(self, endpoints: Sequence[Endpoint], realtime: ASGIApp) -> None:
-        """Raises `DeclarationInvalid` when two operations have one method and path."""
+        """Raises `DeclarationInvalid` when two operations have the same method and path."""
         self._realtime = realtime
         self._features = {
             segment: Router(routes, default=_nothing_here, redirect_slashes=False)
@@ -40,9 +40,9 @@ class Api:
 
 
 def has_encoded_slash(scope: Scope) -> bool:
-    """Return whether the path has a `%2F`, which in `scope["path"]` looks like a slash.
+    """Return whether the path contains a `%2F`, which is decoded to a slash in `scope["path"]`.
 
-    It is data and divides nothing (RFC 3986, 2.2), and no parameter of ours may hold a slash.
+    A `%2F` is data, not a separator (RFC 3986, 2.2), and none of our parameters may hold a slash.
     """
     raw_path: bytes = scope.get("raw_path") or b""
     return b"%2" in raw_path and b"%2f" in raw_path.lower()
@@ -94,9 +94,9 @@ def _check_location(operation: Operation, paths: Mapping[str, Mapping[str, Endpo
 
 
 def _most_literal_first(paths: Collection[str]) -> list[str]:
-    """Sort, so that `/projects/latest` is met before `/projects/{id}`.
+    """Sort, so that `/projects/latest` is matched before `/projects/{id}`.
 
-    Raises `DeclarationInvalid` for two spellings of one path, of which only one would be met.
+    Raises `DeclarationInvalid` for two spellings of the same path: only one would ever match.
     """
     shapes = {PARAMETER.sub("{}", path): path for path in paths}
     for path in paths:

@@ -33,7 +33,7 @@ READABLE = (AfterValidator(_readable), Field(json_schema_extra={"pattern": PATTE
 class Input(BaseModel):
     """A JSON body. Types are strict (no `"1"` for 1) and unknown fields are refused.
 
-    A float is finite: neither `NaN` and `Infinity`, which are not JSON, nor 1e999.
+    Floats must be finite: `NaN` and `Infinity`, which are not JSON, and 1e999 are refused.
     """
 
     model_config = ConfigDict(
@@ -47,13 +47,13 @@ class Input(BaseModel):
 
 
 class Parameters(FromText):
-    """Path or query parameters: text is converted, unknown ones are refused."""
+    """Path or query parameters. Text is converted; unknown parameters are refused."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Output(BaseModel):
-    """A JSON answer. It cannot be made with a float that JSON cannot write."""
+    """A JSON answer. Floats that JSON cannot represent are refused."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 

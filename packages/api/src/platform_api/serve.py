@@ -33,8 +33,8 @@ def main() -> None:
     from platform_api.server.standard_streams import install
 
     ignore_user_signals()
-    # Until the server takes the signals over. A KeyboardInterrupt would show a traceback, and some
-    # import might swallow it.
+    # Until the server handles the signals itself. A KeyboardInterrupt would print a traceback, and
+    # an import might swallow it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     install()
     parser = argparse.ArgumentParser(prog="serve", description="Run the platform's server.")
@@ -192,7 +192,7 @@ def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
 
     from platform_api.server.inherited import sockets
 
-    # Ports first: a taken one is reported before a PostgreSQL is started.
+    # Bind the ports first, to report one that is in use before PostgreSQL is started.
     with (
         sockets(inherited, settings.server) as (public, admin),
         nullcontext(lent) if lent else database(settings) as url,
@@ -209,7 +209,7 @@ def _run(settings: "Settings", lent: str, inherited: "Inherited") -> int:
 
 
 def _warn_of_unlisted(container: "Container") -> None:
-    """Once per deployment's start: by one process alone, or by the first of several workers."""
+    """Run once per start: by the only process, or by the first of several workers."""
     from loguru import logger
 
     from platform_api.unlisted import unlisted

@@ -28,15 +28,15 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A piece of background work. `run` gets an event that is set when it is time to end.
+    """A background task. `run` gets an event that is set when the task should end.
 
-    With `every` (seconds) it is periodic: it runs soon after the start and then that often; a run
-    that took longer is followed by the next at once. `per` says where: once per `deployment`, in
-    one process of all that share a database (when that one ends, another takes over within 5 s
-    and begins with a run), or once per `process`.
+    With `every` (seconds) the task is periodic. It first runs soon after the start; if a run takes
+    longer than `every`, the next one follows at once. `per` says where it runs. With `deployment`,
+    it runs in one of the processes that share a database; when that process ends, another takes
+    over within 5 s and starts with a run. With `process`, it runs in each process.
 
-    Without `every` it runs in each process until the event is set, and ending earlier counts as a
-    crash. When a `critical` task is given up, the server is down.
+    Without `every` it runs in each process until the event is set. Ending earlier is a crash.
+    When a `critical` task is given up, the server is down.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Task:
     per: Literal["deployment", "process"] = "deployment"
 
     def __post_init__(self) -> None:
-        """Raises `DeclarationInvalid` for what cannot run."""
+        """Raises `DeclarationInvalid` for a task that cannot run."""
         where = f"task {self.name} ({place_of(self.run)})"
         require_async(self.run, where)
         try:
@@ -151,7 +151,7 @@ class Supervised:
     def _crashed(self, error: BaseException) -> None:
         self._forget_old_crashes()
         self._crashes.append(self._clock())
-        # Its text may hold a role, an address or a row: the log has it, the report does not.
+        # The error text may contain a role, an address or a row, so only the log has it.
         self._problem = type(error).__name__
         self._given_up = len(self._crashes) >= self._policy.limit
         logger.opt(exception=error).error(
@@ -182,10 +182,10 @@ class Supervised:
 
 
 class Supervisor:
-    """Owns all background work: started on enter, told to end, then cancelled on exit.
+    """Owns all background tasks: starts them on enter; on exit stops and then cancels them.
 
-    Without a `leadership` this process is the whole deployment. Leaving takes at most
-    `stop_timeout` seconds, and one more for tasks that must be cancelled.
+    Without a `leadership` this process is the whole deployment. Exit takes at most
+    `stop_timeout` seconds, and one more if tasks must be cancelled.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Features that were written and that the container does not list: none of them is served."""
+"""Finds features that exist but that the container does not list: they are not served."""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module

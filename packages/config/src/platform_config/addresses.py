@@ -1,4 +1,4 @@
-"""Addresses of other servers: URLs that may hold a password, so no message repeats a part of one."""
+"""URLs of other servers. They may contain a password, so no message repeats any part of one."""
 
 import re
 from collections.abc import Collection
@@ -11,14 +11,14 @@ HINT = (
 
 
 def divided(url: str, schemes: Collection[str]) -> SplitResult | None:
-    """Return the parts of `url`, or None where they cannot be told apart for certain.
+    """Return the parts of `url`, or None if the URL is ambiguous.
 
-    A second `@` is refused (RFC 3986, 3.2.1): libpq ends the password at the first one and takes
-    the rest of it for the host, which error messages name.
+    A second `@` is refused (RFC 3986, 3.2.1). libpq would end the password at the first one and use
+    the rest of the password as the host, which error messages contain.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # Its message may quote the password.
+    except ValueError:  # The error message may quote the password.
         return None
     is_url = parts.scheme in schemes and "://" in url and url.isprintable()
     is_clear = url.count("@") == parts.netloc.count("@") <= 1 and not NOT_ENCODED.search(url)

@@ -26,7 +26,7 @@ SHAPE = (
 HOST = r"(?:\[[0-9a-fA-F:.%]+\]|[^\[\]:,\s]+)(?::[0-9]*)?"
 HOSTS = re.compile(rf"{HOST}(?:,{HOST})*")
 
-# PostgreSQL counts milliseconds in 32 bits; a transaction may idle for twice as long.
+# PostgreSQL stores milliseconds in 32 bits; the idle timeout is twice this value.
 Bound = Annotated[float, Field(ge=0.001, le=1_000_000)]
 
 

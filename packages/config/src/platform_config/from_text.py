@@ -1,4 +1,4 @@
-"""Values that come as texts: settings, and the parameters of a request."""
+"""Values that are read from text: settings and request parameters."""
 
 import re
 from decimal import Decimal
@@ -14,9 +14,9 @@ NUMBERS = (int, float, Decimal)
 
 
 class FromText(BaseModel):
-    """A model whose values are texts. A number is written as in JSON (RFC 8259, 6).
+    """A model whose values are read from text. Numbers are written as in JSON (RFC 8259, 6).
 
-    Pydantic alone takes `1_0`, ` 10`, `+10` and `10.0` for the integer ten as well.
+    Pydantic alone also accepts `1_0`, ` 10`, `+10` and `10.0` as the integer 10.
     """
 
     model_config = ConfigDict(

@@ -119,7 +119,7 @@ def _origin(name: str, values: Mapping[str, Found]) -> str:
 
 
 def _misspelt(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the names in the environment that are hardly meant, each with the setting meant."""
+    """Return names in the environment that are probably typos, each with the intended setting."""
     known = [*_names(), TOML]
     return {
         name: meant

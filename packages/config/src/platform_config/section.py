@@ -22,7 +22,7 @@ COUNT_MAX = 1_000_000_000
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Seconds = Annotated[float, Field(ge=0, le=YEAR_SECONDS)]
-# Below a millisecond a bound would round to 0, which means "none" to PostgreSQL and to sockets.
+# A limit below a millisecond would round to 0, which PostgreSQL and sockets read as "no limit".
 Timeout = Annotated[float, Field(ge=0.001, le=YEAR_SECONDS)]
 
 
@@ -38,7 +38,7 @@ class Choice(StrEnum):
 
     @classmethod
     def meant(cls, wrong: str) -> Self | None:
-        """Return the member that begins with `wrong` or looks like it."""
+        """Return the member that starts with `wrong` or resembles it."""
         words = {member.value.casefold(): member for member in cls}
         word = wrong.casefold()
         begun = [other for other in words if other.startswith(word)]
@@ -57,7 +57,7 @@ class Environment(Choice):
 
     @classmethod
     def meant(cls, wrong: str) -> Self | None:
-        """Know the usual names of environments too: all that serve other machines are production."""
+        """Suggest a member for common names too. What serves other machines is production."""
         word = wrong.casefold()
         if word in ("live", "prd", "staging", "stage", "preview", "preprod", "qa", "uat"):
             return cls("production")

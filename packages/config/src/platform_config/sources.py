@@ -34,7 +34,7 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
 
     def put(self, name: str, text: str, origin: str) -> None:
-        """Keep a value of one printable line; an empty one counts as unset."""
+        """Keep a value that is one printable line; an empty value counts as unset."""
         if not text.isprintable():
             found = f"{_shown(name, text)}, with {_first_unprintable(text)}"
             fix = "remove what cannot be seen: line breaks, tabs, zero-width characters"
@@ -126,7 +126,7 @@ def _table(text: str) -> dict[str, Any]:
         raise Unreadable("is nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         raise Unreadable(f"is not TOML: {error}") from None
-    except ValueError:  # Python converts no longer one (sys.set_int_max_str_digits).
+    except ValueError:  # Python's limit for integers (sys.set_int_max_str_digits).
         raise Unreadable("has a number of more than 4,300 digits") from None
 
 

@@ -9,7 +9,7 @@ from itertools import takewhile
 HINT = 0.6
 SURE = 0.85
 
-# One letter off a setting, and set by others: Mesos (PORTS), web servers, penetration tests.
+# Names that differ from a setting by one letter but belong to other software, e.g. Mesos (PORTS).
 NAMES_OF_OTHERS = frozenset(
     [
         "PORTS",
@@ -36,9 +36,9 @@ def likely(name: str, known: Iterable[str]) -> str | None:
 
 
 def surely(name: str, known: Iterable[str]) -> str | None:
-    """Return the name meant if hardly another can be: one letter off, or nearly all the same.
+    """Return the intended name if it is clear: one letter differs, or the names are very similar.
 
-    A digit is no slip: machines number their variables (PORT0, PORT1).
+    A different digit is not a typo: software numbers its variables (PORT0, PORT1).
     """
     if any(char.isdigit() for char in name):
         return None
@@ -47,7 +47,7 @@ def surely(name: str, known: Iterable[str]) -> str | None:
 
 
 def is_one_letter_off(name: str, other: str) -> bool:
-    """Say whether one letter is too many, missing, another, or swapped with the next."""
+    """Return whether one letter is added, missing, different, or swapped with the next."""
     if abs(len(name) - len(other)) > 1:
         return False
     same = sum(

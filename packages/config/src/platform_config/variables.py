@@ -101,14 +101,14 @@ def shown(variable: Variable, text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return the text in quotes, cut where it is long, what cannot be seen in it as `\\u200b`."""
+    """Return the text in quotes, shortened if long, with invisible characters as `\\u200b`."""
     clear = masked(text)
     cut = clear if len(clear) <= LONGEST_QUOTED else f"{clear[:LONGEST_QUOTED]}…"
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
 def masked(text: str) -> str:
-    """Hide user and password of a URL: all up to the last @, as a password may hold one too."""
+    """Hide user and password of a URL: all up to the last @, as a password may contain one."""
     scheme, mark, rest = text.partition("://")
     _, at, place = rest.rpartition("@")
     return f"{scheme}{mark}{HIDDEN}@{place}" if at else text

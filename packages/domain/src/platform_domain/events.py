@@ -31,8 +31,10 @@ class Events(Protocol):
     """Where features say what happened."""
 
     async def publish(self, topic: TopicName, event: Event) -> None:
-        """Send `event` to the listeners of `topic`: inside a unit of work after its commit, and
-        not at all when it is rolled back; outside of one at once.
+        """Send `event` to the listeners of `topic`.
+
+        Inside a unit of work, it is sent after the commit, and not at all after a rollback. Outside
+        of one, it is sent immediately.
 
         Raises `Unavailable` when the engine cannot be reached, and `TypeError` when no feature
         declares the topic with this type of event.

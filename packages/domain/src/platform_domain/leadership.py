@@ -5,12 +5,12 @@ from typing import Protocol
 
 
 class Leadership(Protocol):
-    """Of all processes of a deployment at most one leads. It leads until it ends."""
+    """At most one process of a deployment is the leader. It stays the leader until it ends."""
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Run `work` if this process leads, and return whether it ran to its end.
+        """Run `work` if this process is the leader, and return whether it completed.
 
-        `work` is cancelled as soon as this process does not lead any more. Raises what `work`
+        `work` is cancelled as soon as this process is no longer the leader. Raises what `work`
         raises.
         """
         ...

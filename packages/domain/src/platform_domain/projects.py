@@ -94,7 +94,7 @@ class Projects(Protocol):
         ...
 
     async def rename(self, id: ProjectId, name: str, *, owner: UserId) -> tuple[Project, bool]:
-        """Return the project and whether it was changed: not when `name` is its name already.
+        """Return the project and whether it changed. It does not if `name` is its current name.
 
         Raises `ProjectNotFound`, `ProjectNameTaken` or `ProjectNameInvalid`.
         """

@@ -67,7 +67,7 @@ def configure(level: str, format: str) -> None:
     # The pool announces every loan at INFO; only its troubles are news.
     logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     warnings.showwarning = _show_warning
-    # By default Python shows it only the first time that it happens at a place.
+    # By default, Python shows the warning only once per place.
     warnings.filterwarnings("always", f".*{NEVER_AWAITED}$", RuntimeWarning)
 
 
@@ -111,7 +111,7 @@ def _fields(record: "Record") -> Fields:
 
 
 def _trace(message: "Message") -> str | None:
-    """Return the only field of several lines: the exception's, or what the caller says is `stack`."""
+    """Return the only multi-line field: the exception's traceback, or the caller's `stack`."""
     stack = message.record["extra"].pop("stack", None)
     text = message if message.record["exception"] else stack
     return cleaned_lines(text.rstrip()) if text else None
@@ -228,5 +228,5 @@ def _show_warning(
 
 
 def _is_forgotten_await(message: Warning | str) -> bool:
-    """What the coroutine should have done did not happen: a bug, as an exception would be."""
+    """The work of the coroutine was not done, so this is an error like an exception."""
     return isinstance(message, RuntimeWarning) and str(message).endswith(NEVER_AWAITED)

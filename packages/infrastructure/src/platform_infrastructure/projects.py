@@ -57,7 +57,7 @@ class ListProjects(Many[Project]):
 
 
 class RenameProject(Maybe[Project]):
-    """Finds no row when the project has this name already."""
+    """Finds no row if the project already has this name."""
 
     sql = """
         UPDATE projects SET name = %(name)s, version = version + 1, updated_at = now()

@@ -28,7 +28,7 @@ def _pair(name: str, bare_value: str) -> re.Pattern[str]:
     A quoted value, also one whose quotes are escaped, ends where its own kind of quote does.
     """
     separator = r"""(?:\\*+["'][ \t]*+[:=,]|[ \t]*+[:=])[ \t]*+(?:b(?=["']))?"""
-    # Compared with every place of the value, so it must be short: four levels of escaping.
+    # Compared at each position of the value, so it must be short: four levels of escaping.
     quote = r"""(?:\\{16})*+(\\{0,15}["'])?"""
     quoted_value = r"(?:(?!\2)(?:\\.|.))++"
     return re.compile(

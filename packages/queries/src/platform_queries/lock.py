@@ -1,7 +1,8 @@
 """The record of what was verified, kept in a JSON file beside the queries.
 
-It names types, never oids, so that it is the same for every database. An entry is trusted only
-while its query, the schema, the verifier and the entry itself are unchanged.
+It contains type names instead of oids, so that it is the same for every database. An entry is
+trusted only while its query, the schema, the verifier and the entry itself are unchanged.
+
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ QueryClass = type[Query[Any]]
 QueryClasses = Mapping[str, QueryClass]
 
 SHAPES = (One, Maybe, Many, Exec)
-LENGTH = 16  # 64 bits detect a change; this is no defence against an attacker.
+LENGTH = 16  # 64 bits detect changes; they do not protect against an attacker.
 
 
 class Nullable(StrEnum):
@@ -47,7 +48,7 @@ class VerifiedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The facts about a query. `constraints` are those that a caller can break."""
+    """The facts about a query. `constraints` are those that a caller can violate."""
 
     parameters: list[VerifiedParameter] = field(default_factory=list)
     columns: list[VerifiedColumn] = field(default_factory=list)
@@ -56,13 +57,13 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """`entries` are by the full names of the queries, `schema` is a digest of the migrations."""
+    """`entries` are keyed by full query name; `schema` is a digest of the migrations."""
 
     entries: Mapping[str, Mapping[str, Any]]
     schema: str
 
     def trusted(self, queries: QueryClasses) -> dict[str, Verified]:
-        """Return what is known about the queries that need not be verified again."""
+        """Return the entries of the queries that need not be verified again."""
         return {
             name: _verified(entry)
             for name, query in queries.items()
@@ -70,7 +71,7 @@ class Lock:
         }
 
     def lacking(self, queries: QueryClasses) -> list[str]:
-        """Return the names of the queries that were never verified in their present form."""
+        """Return the names of the queries that were not verified in their current form."""
         return [
             name
             for name, query in queries.items()
@@ -79,7 +80,7 @@ class Lock:
 
 
 def read(text: str, schema: str) -> Lock:
-    """Parse a lock file. Text that is no lock gives an empty one, so that all is verified again."""
+    """Parse a lock file. Invalid text gives an empty lock, so everything is verified again."""
     try:
         entries = json.loads(text)["queries"]
         return Lock({name: dict(entry) for name, entry in entries.items()}, schema)

@@ -70,8 +70,8 @@ class Query(Generic[Result]):
     async def execute(self, connection: AsyncConnection[Any]) -> Result:
         """Send the statement and read its answer.
 
-        Raises psycopg's errors untranslated, and `UnreadableError` for a value in the answer that
-        Python cannot hold or that the row's annotations exclude.
+        Raises psycopg's errors unchanged, and `UnreadableError` for a value in the answer that
+        Python cannot represent or that the row's annotations exclude.
         """
         cls: Any = type(self)  # mypy takes the hash of the instances for that of the class.
         parameters = adapted(vars(self), json_parameters(cls))

@@ -50,7 +50,7 @@ def reset(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask before all data is lost")] = False,
 ) -> None:
-    """Drop the development database and build it anew with every migration."""
+    """Drop the development database and rebuild it with all migrations."""
     loaded = _settings()
     require_development(loaded)
     _confirm(f"All data in {described(loaded.settings)} will be lost. Go on?", yes=yes)
@@ -59,8 +59,8 @@ def reset(
 
 @app.command()
 def check(database: DatabaseOption = None, *, offline: OfflineOption = False) -> None:
-    """Fail when a committed file is not what the code says it should be, a query is wrong, or a
-    feature is not listed."""
+    """Fail when a committed file does not match the code, a query is wrong, or a feature is not
+    listed."""
     if unserved := unlisted(unconnected_container().features()):
         _fail("\n".join(unserved))
     found = differences()

@@ -1,4 +1,4 @@
-"""Commands that a signal ends in order: what they run on PostgreSQL is cancelled there."""
+"""Commands that a signal ends cleanly: their statement is cancelled on PostgreSQL."""
 
 import asyncio
 import sys
@@ -16,10 +16,10 @@ T = TypeVar("T")
 def interruptible(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` and return its result; the first SIGINT or SIGTERM cancels it.
 
-    psycopg then asks the server to cancel the statement and waits for its end. The exit code is
-    128 + the number of the signal, as shells report it. A second signal ends the process at once.
+    psycopg then asks the server to cancel the statement and waits until it ends. The exit code is
+    128 + the signal number, as in shells. A second signal ends the process at once.
     """
-    # psycopg cannot use the proactor loop that Windows has by default.
+    # psycopg cannot use the proactor loop that is the default on Windows.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         loop = runner.get_loop()
         task = loop.create_task(work)

@@ -15,11 +15,11 @@ from platform_infrastructure.postgres.start import changed_files
 
 
 class ResetRefused(StartupError):
-    """This database may hold data that matters."""
+    """The database may hold important data, so it is not reset."""
 
 
 def require_development(loaded: Loaded) -> None:
-    """Raise `ResetRefused` in production, and for another machine unless APP_ENV is set."""
+    """Raise `ResetRefused` in production, or for another machine when APP_ENV is not set."""
     settings = loaded.settings
     if not settings.development:
         raise ResetRefused("`platform reset` is for development. Nothing was changed.")
@@ -34,14 +34,14 @@ def require_development(loaded: Loaded) -> None:
 
 
 def described(settings: Settings) -> str:
-    """Return what to call the database in a sentence."""
+    """Return a description of the database for use in messages."""
     if settings.database.url is None:
         return f"the PostgreSQL in {EMBEDDED_FOLDER}"
     return f"the database {place(settings.database)}"
 
 
 def reset_database(settings: Settings) -> list[str]:
-    """Build the database anew and return the names of its migrations. Raises `StartupError`."""
+    """Rebuild the database and return the names of its migrations. Raises `StartupError`."""
     with database(settings) as url:
         return interruptible(rebuild(using(settings, url).database))
 
@@ -49,7 +49,7 @@ def reset_database(settings: Settings) -> list[str]:
 def require_unchanged_migrations() -> None:
     """Raise `StartupError` for migration files that were changed after they were applied here.
 
-    Where there is a database and it cannot be asked, standard error says so.
+    If there is a database but it cannot be queried, print that to standard error.
     """
     try:
         names = _changed(load().settings)

@@ -117,7 +117,7 @@ OTHER = {
 
 
 def headers(*own: str) -> dict[str, Any]:
-    """Return references to the headers of an answer: those that all have, and its own."""
+    """Return references to the headers of a response: the common ones and its own."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *own)}
 
 
@@ -132,7 +132,7 @@ def _platforms_own(operation: Operation, signature: Signature) -> Iterator[Kind]
         yield from WHEN_WRITING
     if signature.path:
         yield from WITH_PATH
-    yield ValidationFailed  # Without any input too: each query parameter is one too many then.
+    yield ValidationFailed  # Also without input: any query parameter is then unknown.
     if signature.path or signature.query or signature.header or signature.body:
         yield from WITH_INPUT
     if signature.header:
@@ -159,7 +159,7 @@ def failures(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
 
 
 def error_schema(schemas: Schemas) -> dict[str, Any]:
-    """Return the schema of the shape that all errors share."""
+    """Return the schema that all errors share."""
     body = schemas.resolved(ERROR)
     properties = {name: without_null(value) for name, value in body["properties"].items()}
     return body | {"properties": properties}
@@ -179,7 +179,7 @@ def _response(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
 
 
 def _schema(kinds: Sequence[Kind], schemas: Schemas) -> dict[str, Any]:
-    """Tell apart the codes whose `details` always have one shape, so that clients can narrow."""
+    """Separate the codes whose `details` have a fixed shape, so that clients can narrow types."""
     plain = [kind.code for kind in kinds if kind not in DETAILS]
     choices = [_error(plain)] if plain else []
     choices += [

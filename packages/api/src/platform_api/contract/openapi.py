@@ -63,9 +63,9 @@ def openapi(
 ) -> dict[str, Any]:
     """Return the document.
 
-    `client_message` and `server_message` are the types (unions, as a rule) of all that may be
-    said over a WebSocket; they stand in `components.schemas` and in the webhook `socket`.
-    Raises `DeclarationInvalid` when two operations have one id, or two schemas one name.
+    `client_message` and `server_message` are the types (usually unions) of the WebSocket messages.
+    They appear in `components.schemas` and in the webhook `socket`. Raises `DeclarationInvalid`
+    when two operations have the same id or two schemas have the same name.
     """
     all_described = described(features)
     messages = _messages(client_message, server_message)

@@ -47,7 +47,7 @@ class Described:
 
 
 def described(features: Sequence[Feature]) -> list[Described]:
-    """Read all operations. Raises `DeclarationInvalid` when two have one id."""
+    """Read all operations. Raises `DeclarationInvalid` when two have the same id."""
     by_id: dict[str, Described] = {}
     for feature, operation in ((f, o) for f in features for o in f.operations()):
         new = Described(feature.name, operation, Signature.of(operation))

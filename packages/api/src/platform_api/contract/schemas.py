@@ -31,7 +31,7 @@ class Schemas:
     """The schemas of `types`, made in one go: only so does a model get one name everywhere."""
 
     def __init__(self, types: Types) -> None:
-        """Raises `DeclarationInvalid` when two models have one name."""
+        """Raises `DeclarationInvalid` when two models have the same name."""
         adapters = [(key, mode, TypeAdapter(type_)) for key, (type_, mode) in types.items()]
         by_key, definitions = TypeAdapter.json_schemas(
             adapters, ref_template=REFERENCE, schema_generator=_Generator
@@ -56,7 +56,7 @@ class Schemas:
         return found
 
     def example(self, schema: JsonSchemaValue) -> Any:
-        """Return a value that fits `schema`: its own example where it has one."""
+        """Return a value that fits `schema`: its own example if it has one."""
         match schema:
             case {"$ref": str(target)}:
                 return self.example(self.models[_name(target)])

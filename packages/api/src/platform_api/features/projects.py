@@ -135,7 +135,7 @@ class ProjectsFeature(Feature):
     ) -> ProjectView:
         """Rename a project.
 
-        The name that it has already changes nothing, not even the version.
+        Renaming to the current name changes nothing, not even the version.
         """
 
         async def work() -> Project:

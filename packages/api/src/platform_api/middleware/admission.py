@@ -1,4 +1,4 @@
-"""Requests past the capacity are refused while that is still cheap."""
+"""Refuses requests above the capacity before they cost much."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,11 +8,11 @@ from platform_api.middleware.request_log import leave_out_of_log
 
 
 class Admission:
-    """Answers 503 `overloaded` at once while there is too much to do; the connection is kept.
+    """Answers 503 `overloaded` at once while the server is overloaded; the connection stays open.
 
     A request holds a place while the server works on it. It holds none while the server waits for
-    the client, to send the body or to read the answer's end: slow clients could hold all places.
-    Most refusals are made before a request is parsed, see `LoadShedding`.
+    the client to send the body or to read the end of the answer. Otherwise slow clients could hold
+    all places. Most requests are refused before they are parsed, see `LoadShedding`.
     """
 
     def __init__(self, app: ASGIApp, capacity: Capacity) -> None:
@@ -33,7 +33,7 @@ class Admission:
 
 
 class _Admitted:
-    """Passes messages on and frees the place while the client is waited for."""
+    """Passes messages on and frees the place while it waits for the client."""
 
     __slots__ = ("_has_body", "_place", "_receive", "_scope", "_send")
 
@@ -45,7 +45,7 @@ class _Admitted:
         self._has_body = True
 
     async def receive(self) -> Message:
-        """Raises `Overloaded` when there is no place any more after the body's next piece."""
+        """Raises `Overloaded` if no place is free after the next part of the body arrives."""
         if not self._has_body:
             return await self._receive()
         self._place.leave()

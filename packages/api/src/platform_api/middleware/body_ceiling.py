@@ -1,4 +1,4 @@
-"""Limits of request bodies: size, time, and how many may be on their way at once."""
+"""Limits for request bodies: size, time, and how many may be in transfer at once."""
 
 import asyncio
 from contextlib import suppress
@@ -16,14 +16,14 @@ DRAIN_SECONDS = 2.0
 
 
 class BodyCeiling:
-    """Bounds a body's size (bytes), its time (seconds from the request's arrival), and the number
-    of bodies on their way, in all and per client address.
+    """Limits a body's size (bytes), its time (seconds from the request's arrival), and the number
+    of bodies in transfer, in total and per client address.
 
-    A handler that reads past a bound gets `PayloadTooLarge`, `BodyTimeout`, `TooManyBodies` or
-    `Overloaded`; `allow_body` replaces the size for one request. An answer that does not wait for
-    the body's end says `connection: close`, and the rest is read and dropped for a moment: closing
-    at once would reset the connection and take the answer from a client that is still sending
-    (RFC 9112, 9.6).
+    When a limit is exceeded, reading raises `PayloadTooLarge`, `BodyTimeout`, `TooManyBodies` or
+    `Overloaded` in the handler. `allow_body` changes the size limit for one request. An answer that
+    is sent before the end of the body has `connection: close`, and the rest of the body is read and
+    dropped for a short time. Closing at once would reset the connection, and a client that is still
+    sending would lose the answer (RFC 9112, 9.6).
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class BodyCeiling:
 
 
 def allow_body(scope: Scope, max_bytes: int) -> None:
-    """Let the body of one request have `max_bytes`. To be called before it is read."""
+    """Allow `max_bytes` for the body of one request. Call this before the body is read."""
     scope[MAX_BODY] = max_bytes
 
 
@@ -66,20 +66,20 @@ def _has_body(headers: Headers) -> bool:
 
 
 class _Bodies:
-    """The bodies that are being read. Past a limit a new one takes the place of the oldest.
+    """The bodies that are being read. Above a limit, a new one replaces the oldest.
 
-    An ordinary body is here for milliseconds, so the oldest are the slow ones. Refusing the new
-    one instead would let slow clients lock out everybody else at their address.
+    A normal body takes milliseconds, so the oldest bodies are the slow ones. If the new body were
+    refused instead, slow clients could lock out all other clients at their address.
     """
 
     def __init__(self, max_bodies: int, max_per_client: int) -> None:
         self._max = max_bodies
         self._max_per_client = max_per_client
-        self._all: dict[_Body, None] = {}  # The oldest first; so are those of a client.
+        self._all: dict[_Body, None] = {}  # Oldest first, also for each client.
         self._by_client: dict[str, dict[_Body, None]] = {}
 
     def add(self, body: "_Body") -> None:
-        """Count the body, unless it is counted already."""
+        """Count the body unless it is already counted."""
         of_client = self._by_client.setdefault(body.client, {})
         of_client[body] = self._all[body] = None
         if len(of_client) > self._max_per_client:
@@ -131,7 +131,7 @@ class _Body:
 
     async def receive(self) -> Message:
         if self._has_ended:
-            return await self._receive()  # The app waits for the client to leave.
+            return await self._receive()  # The app waits for the client to disconnect.
         if self._refusal is not None:
             raise self._refusal
         self._check(self._length)
@@ -150,7 +150,7 @@ class _Body:
         return message
 
     def refuse(self, error: type[DomainError]) -> None:
-        """Raise `error` in the app, where it waits for the body or will next."""
+        """Raise `error` in the app, where it waits for the body now or next time."""
         self._refusal = error
         if self._clock is not None:
             self._clock.reschedule(0)
@@ -187,7 +187,7 @@ class _Body:
             await self._send({"type": "http.response.body", "body": b""})
 
     async def _drop(self, *, within: float) -> None:
-        """Drop what comes within `within` seconds; with 0, what has come already."""
+        """Drop data that arrives within `within` seconds; with 0, only data already received."""
         enough = self._received + DRAIN_BYTES
         with suppress(TimeoutError):
             async with asyncio.timeout(within):

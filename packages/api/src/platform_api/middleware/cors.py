@@ -14,7 +14,7 @@ RESPONSE_HEADERS = ("X-Request-ID", "Retry-After", "Location", "ETag", REPLAYED)
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, with our list of methods, and refusals in the one error shape."""
+    """Starlette's, with our list of methods and our error shape for refusals."""
 
     def __init__(self, app: ASGIApp, settings: CorsSettings) -> None:
         super().__init__(

@@ -66,6 +66,6 @@ class _Timed:
         await self._send(message)
 
     def _set(self, when: float | None) -> None:
-        # The app may still read and send while it ends after the deadline.
+        # After the deadline, the app may still read and send while it shuts down.
         if not self._clock.expired():
             self._clock.reschedule(when)

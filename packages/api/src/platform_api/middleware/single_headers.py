@@ -1,17 +1,16 @@
-"""Refuses a request that repeats a header which decides whom to trust."""
+"""Refuses a request that repeats a header used for security decisions."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from platform_api.errors import HeaderRepeated
 
-# Two readers may pick different ones of two values: a proxy the last, the application the first.
-# HTTP/1.1 has one Cookie header at most (RFC 6265, 5.4), and none of the others is a list
-# (RFC 9110, 5.3).
+# With two values, a proxy may use the last and the application the first. HTTP/1.1 allows only one
+# Cookie header (RFC 6265, 5.4), and none of the others is a list (RFC 9110, 5.3).
 SINGLE = frozenset({b"authorization", b"content-type", b"cookie", b"host", b"origin", b"x-user-id"})
 
 
 class SingleHeaders:
-    """Raises `HeaderRepeated` for requests and WebSocket handshakes with two of one such header."""
+    """Raises `HeaderRepeated` for requests and WebSocket handshakes that repeat such a header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

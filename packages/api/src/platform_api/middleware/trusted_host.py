@@ -1,4 +1,4 @@
-"""The names this server answers to."""
+"""The host names that this server accepts."""
 
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -10,11 +10,11 @@ from platform_api.errors import HostNotAllowed, error_response
 
 
 class TrustedHost:
-    """Answers `HostNotAllowed` when the Host header names another server, whatever its port.
+    """Answers `HostNotAllowed` when the Host header names another server. The port is ignored.
 
-    Otherwise a foreign name that resolves to our address would make this server a part of that
-    site in a browser (DNS rebinding). `hosts` are names and addresses; `*` stands for all of them.
-    `addresses` allows every IP address as well, which no rebinding can use: it needs a name.
+    Otherwise another site could let its name resolve to our address, and browsers would treat this
+    server as part of that site (DNS rebinding). `hosts` are names and addresses; `*` allows all.
+    `addresses` also allows every IP address. That is safe, because rebinding needs a name.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], addresses: bool = False) -> None:

@@ -54,7 +54,7 @@ class Contract:
     """What clients may send, what the server sends, and who handles what."""
 
     def __init__(self, topics: Topics, messages: Sequence[Message]) -> None:
-        """Raises `DeclarationInvalid` when two handlers take messages of one type."""
+        """Raises `DeclarationInvalid` when two handlers take the same type of message."""
         self.topics = topics
         self.messages = {message.model: message for message in messages}
         replies = {
@@ -95,7 +95,7 @@ def message_id(text: str | bytes) -> str | None:
 def _require_distinct(
     own: Sequence[type[BaseModel]], declared: Iterable[tuple[type[BaseModel], str]]
 ) -> None:
-    """Raises `DeclarationInvalid` when two models have one `type`; each comes with its place."""
+    """Raises `DeclarationInvalid` when two models have the same `type`, and names both places."""
     places = {name: "the platform" for model in own for name in type_names(model)}
     for model, place in declared:
         for name in type_names(model):

@@ -16,7 +16,7 @@ from platform_domain.events import Event, Events, TopicName
 
 def event_model(event: type[Event]) -> type[BaseModel]:
     """Return a model of the event's fields with its `type` in front."""
-    known: Any = event  # mypy takes the hash of the instances for that of the class.
+    known: Any = event  # mypy confuses the hash of the class with that of its instances.
     return _event_model(known)
 
 
@@ -39,10 +39,10 @@ def encoded(event: Event) -> bytes:
 
 
 class EncodedEvents(Events):
-    """Publishes on an engine, which carries bytes.
+    """Encodes events as bytes and publishes them on an engine.
 
-    `topics` is called at each publish: features are built with these events, and only then can
-    say which topics there are.
+    `topics` is called at each publish, because the features that declare the topics are built
+    later than this object.
     """
 
     def __init__(self, bus: EventBus, topics: Callable[[], Topics]) -> None:

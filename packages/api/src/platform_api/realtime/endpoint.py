@@ -58,8 +58,8 @@ class TooManyMessages(TooManyRequests):
 
 
 class Realtime:
-    """Takes WebSockets. A plain GET is answered as an upgrade from the same page would be, because
-    a page cannot read why its handshake was refused."""
+    """Accepts WebSockets. A plain GET gets the same answer as an upgrade from the same page,
+    because a page cannot see why its handshake was refused."""
 
     def __init__(
         self,
@@ -200,10 +200,10 @@ class Realtime:
 
 
 def _origin(headers: Headers, *, is_upgrade: bool) -> str | None:
-    """Return the origin of the page that asks, or None for a client that is no browser.
+    """Return the origin of the requesting page, or None if the client is not a browser.
 
-    A browser leaves Origin out of a GET to the page's own address (Fetch standard, "append a request
-    `Origin` header"), but not out of an upgrade: there its Referer says which page it is.
+    Browsers always send Origin with an upgrade, but not with a GET to the page's own origin (Fetch
+    standard, "append a request `Origin` header"). For such a GET, the Referer gives the page.
     """
     referer = None if is_upgrade else headers.get("referer")
     page = None if referer is None else "/".join(referer.split("/", 3)[:3])

@@ -142,7 +142,7 @@ class Session:
         try:
             await handle(self, self._inbox.pop(0))
             while self._inbox:
-                await asyncio.sleep(0)  # Others run between the messages of a burst.
+                await asyncio.sleep(0)  # Let other tasks run between the messages of a burst.
                 await handle(self, self._inbox.pop(0))
         finally:
             self._handler = None

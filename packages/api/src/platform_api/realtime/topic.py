@@ -44,12 +44,12 @@ class SlowPolicy(StrEnum):
 
 
 class EventUndeclared(TypeError):
-    """A feature published to a topic, or an event, that no `topics()` declares: a bug, for no
-    client could ever hear it."""
+    """A feature published to a topic, or an event, that no `topics()` declares. This is a bug,
+    because no client could receive it."""
 
 
 async def as_declared_elsewhere(caller: Identity, parameters: Parameters) -> None:
-    """Stands for the `authorise` of the feature that declares the same pattern with one."""
+    """Placeholder: another feature declares the same pattern with the real `authorise`."""
     raise TopicForbidden
 
 
@@ -59,12 +59,12 @@ EVENTS_ONLY = (as_declared_elsewhere, SlowPolicy.DISCONNECT, False)
 @dataclass(frozen=True, slots=True)
 class Topic:
     """All topics of one pattern, e.g. `project:{id}`. A parameter `{id:uuid}` matches UUIDs only;
-    without `:uuid` it matches any text up to a colon or the character that follows it. With `presence` listeners hear who else
-    listens.
+    without `:uuid` it matches any text up to a colon or to the character after the parameter. With
+    `presence`, listeners learn who else is listening.
 
-    Several features may declare one pattern, each with its own events. One of them gives
-    `authorise`, and with it `slow` and `presence`; the others give events only, or the very same
-    values. Raises `DeclarationInvalid` for a pattern or a function that cannot work.
+    Several features may declare the same pattern, each with its own events. One of them gives
+    `authorise`, `slow` and `presence`; the others give only events, or the same values. Raises
+    `DeclarationInvalid` for an invalid pattern or function.
     """
 
     pattern: str
@@ -90,7 +90,7 @@ class Topic:
                 )
         regex = re.escape(texts[0])
         for name, kind, text in zip(names, kinds, texts[1:], strict=True):
-            # It ends at the character that follows it: two ways to match take quadratic time.
+            # It ends at the next character of the pattern: ambiguity would take quadratic time.
             any_text = f"[^:{re.escape(text[:1])}]++"
             regex += f"(?P<{name}>{UUID_TEXT if kind else any_text})" + re.escape(text)
         object.__setattr__(self, "_regex", re.compile(regex))
@@ -107,7 +107,7 @@ class Topic:
 
     @property
     def decides(self) -> bool:
-        """Whether this declaration says who may listen."""
+        """Whether this declaration decides who may listen."""
         return self.authorise is not as_declared_elsewhere
 
     def parameters(self, name: str) -> Parameters | None:
@@ -127,7 +127,7 @@ async def only_oneself(caller: Identity, parameters: Parameters) -> None:
 
 
 class Topics:
-    """All topics that features declared, each pattern once, with the events of all of them."""
+    """All topics that the features declare, each pattern once, with all its events."""
 
     def __init__(self, declared: Sequence[Topic]) -> None:
         """Raises `DeclarationInvalid` when declarations contradict each other."""
@@ -177,7 +177,7 @@ class Topics:
 
 
 def _merged(topics: Sequence[Topic]) -> Topic:
-    """Return one topic with the events of all, which have one pattern."""
+    """Merge topics that have the same pattern into one with all their events."""
     deciding = next((topic for topic in topics if topic.decides), None)
     if deciding is None:
         raise DeclarationInvalid(f"{topics[0].place}: no feature gives its `authorise`")

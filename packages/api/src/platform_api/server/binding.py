@@ -15,8 +15,9 @@ USER_TIMEOUT_MILLISECONDS = 30_000
 def bind(host: str, port: int, *, setting: str = "PORT", shared: bool = False) -> socket.socket:
     """Return a socket that owns the port but does not listen. Port 0 takes any free one.
 
-    `setting` says where the port comes from: PORT, ADMIN_PORT or ADMIN_PORT + 1. With `shared`, other sockets of this user that are shared as well may own the same port
-    (SO_REUSEPORT). Raises `StartupError` when the address cannot be had.
+    `setting` says where the port comes from: PORT, ADMIN_PORT or ADMIN_PORT + 1. With `shared`,
+    other shared sockets of this user may own the same port (SO_REUSEPORT). Raises `StartupError`
+    when the address cannot be bound.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -44,7 +45,7 @@ def address_of(bound: socket.socket) -> str:
 
 
 def refusal(address: str, error: OSError, setting: str) -> str:
-    """Return a sentence for the admin about an address from `setting`."""
+    """Return an error message for the admin about an address from `setting`."""
     name = setting.partition(" ")[0]
     if error.errno == errno.EADDRINUSE:
         return (

@@ -1,4 +1,4 @@
-"""Notices when the event loop stands still, and logs where."""
+"""Detects a blocked event loop and logs where it is blocked."""
 
 import asyncio
 import threading
@@ -16,10 +16,10 @@ GRACE_SECONDS = 0.1
 
 
 class BlockedLoop:
-    """A thread that asks the running loop for a turn every 0.25 s, until the loop is closed.
+    """A thread that schedules a callback in the running loop every 0.25 s until it is closed.
 
-    `on_turn` is called in the loop each time. When no turn came for 1 s, the stack of the loop's
-    thread is logged, and when one comes at last, how long the loop was blocked.
+    The callback calls `on_turn`. If no callback has run for 1 s, the stack of the loop's thread is
+    logged. When one finally runs, the duration is logged.
     """
 
     def __init__(self, on_turn: Callable[[], None]) -> None:
@@ -46,10 +46,10 @@ class BlockedLoop:
         rest = max(GRACE_SECONDS, began + LIMIT_SECONDS - time.monotonic())
         if self._turned.wait(rest) or self._loop.is_closed():
             return
-        stack = stack_of(self._loops_thread)  # Now: what kept the interpreter may just have ended.
+        stack = stack_of(self._loops_thread)  # Take it now: the blocking code may end soon.
         stood_still = time.process_time() - computed < LIMIT_SECONDS / 2
         if self._turned.wait(GRACE_SECONDS) and stood_still:
-            return  # The whole process was stopped, or the machine slept.
+            return  # The process was suspended, or the machine slept.
         logger.warning("Event loop blocked", seconds=_since(began), stack=stack)
         self._turned.wait()
         logger.warning("Event loop runs again", seconds=_since(began))

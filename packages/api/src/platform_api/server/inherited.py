@@ -32,16 +32,15 @@ def never() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Inherited:
-    """Sockets, bound at least, in the place of those the settings ask for, and what goes with them.
+    """Sockets (at least bound) that replace those in the settings, and what belongs to them.
 
-    `worker` is the number of one of several. `public` is called for the public socket when
-    everything else is ready. `public_stays` says that somebody keeps it, with what waits in it,
-    after our end.
-    `on_ready` is called when connections are accepted, and from then on `on_turn` in the event loop
-    every 0.5 s; `on_second_signal` is called when a second signal comes. `checks` belong to what
-    /health reports.
-    `is_replaced` is asked at a stop: whether another server took over the sockets, so that nobody
-    has to be told, and given time, to go elsewhere.
+    `worker` is the worker's number if there are several. `public` is called for the public socket
+    when everything else is ready. `public_stays` means that another process keeps this socket and
+    its queued connections after this process ends. `on_ready` is called when connections are
+    accepted; after that, `on_turn` is called in the event loop every 0.25 s. `on_second_signal` is
+    called at a second signal. `checks` are added to the report of /health. `is_replaced` is called
+    at a stop. It returns whether another server has taken over the sockets. In that case, clients
+    need no time to go elsewhere.
     """
 
     worker: int | None = None
@@ -62,7 +61,7 @@ NOTHING = Inherited()
 def sockets(inherited: Inherited, settings: ServerSettings) -> Iterator[tuple[LatePublic, socket]]:
     """Yield the public and the admin socket; those that were not inherited are bound here.
 
-    They are closed at the end. Raises `StartupError` when a port cannot be had.
+    They are closed at the end. Raises `StartupError` when a port cannot be bound.
     """
     with ExitStack() as bound:
         public = inherited.public or early(

@@ -20,7 +20,7 @@ LATE_SECONDS = 0.1
 class Listener:
     """Serves `app` on `bound`. `drain_timeout` is in seconds; `shed` is for the adapter.
 
-    `setting` names what an admin sets to have another port.
+    `setting` is the name of the setting for the port.
     """
 
     def __init__(

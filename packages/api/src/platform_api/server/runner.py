@@ -66,7 +66,7 @@ class Server:
     def run(self, loop_factory: LoopFactory = new_loop) -> ExitCode:
         """Serve until a signal and return the exit code. Blocks; belongs in the main thread."""
         try:
-            # Ports first: a taken one is reported before any resource opens.
+            # Bind the ports first, to report one that is in use before any resource opens.
             with sockets(self._inherited, self._settings) as (public, admin):
                 return self._run(public, admin, loop_factory)
         except StartupError as error:

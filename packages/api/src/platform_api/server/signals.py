@@ -1,4 +1,4 @@
-"""Signals: the first one asks the server to stop, a second one insists; SIGUSR1 and SIGUSR2."""
+"""Signals: the first one stops the server, a second one forces it; SIGUSR1 and SIGUSR2."""
 
 import os
 import signal
@@ -37,9 +37,9 @@ def ignore_user_signals() -> None:
 
 @contextmanager
 def user_signals_held() -> Iterator[None]:
-    """Hold both signals back from a process that is started in the block.
+    """Block both signals in a process that is started in the block.
 
-    It inherits the mask, and `ignore_user_signals` takes that away.
+    The process inherits the mask, and `ignore_user_signals` removes it.
     """
     if sys.platform == "win32":
         yield
@@ -55,8 +55,8 @@ class StopSignals:
     """Calls `on_first` at the first signal, and `on_second` at a later one that is no echo.
 
     The handlers are Python's, not the event loop's: they also run while the loop is blocked.
-    Both run between two bytecodes of the main thread, so they may take no lock. `received` is the
-    number of the last signal.
+    Both run between two bytecodes of the main thread, so they must not take locks. `received` is
+    the number of the last signal.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where threads and tasks are, as lines of the log."""
+"""Logs the stacks of threads and tasks."""
 
 import asyncio
 import signal
@@ -22,19 +22,19 @@ def do_nothing() -> None:
 
 
 def log_on_signal(also: Callable[[], None] = do_nothing) -> None:
-    """From now on SIGUSR1 logs all threads and the tasks of the main thread's loop.
+    """Make SIGUSR1 log all threads and the tasks of the main thread's loop.
 
-    A signal during a dump starts no second one. `also` is called in the signal handler. Windows has
-    no such signal.
+    A signal during a dump does not start a second dump. `also` is called in the signal handler.
+    Windows has no SIGUSR1.
     """
     busy = threading.Lock()
 
     def received(number: int, frame: FrameType | None) -> None:
         if busy.acquire(blocking=False):
             try:
-                # Not `Thread`, whose start takes a lock that the interrupted code may hold.
+                # Not `Thread`: its start takes a lock that the interrupted code may hold.
                 start_new_thread(_log_all, (_running_loop(), busy))
-            except RuntimeError:  # The system may refuse a thread.
+            except RuntimeError:  # The system may be unable to start a thread.
                 busy.release()
         also()
 
@@ -59,7 +59,7 @@ def _log_all(loop: asyncio.AbstractEventLoop | None, busy: threading.Lock) -> No
 
 
 def log_threads(level: str) -> None:
-    """Log one line a thread."""
+    """Log one line per thread."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident in sys._current_frames():
         thread = names.get(ident, ident)
@@ -84,7 +84,7 @@ def _log_tasks(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _places(awaited: object) -> Iterator[Place]:
-    """Return where a coroutine waits, where the one it awaits does, and so on."""
+    """Return where a coroutine waits, and the same for each coroutine that it awaits."""
     while frame := getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None):
         yield frame.f_code, frame.f_lineno or 0
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)

@@ -1,7 +1,7 @@
-"""Standard input, output and error of a server: always open, and writing never waits for a reader.
+"""Standard streams of a server: they are always open, and writing never blocks on the reader.
 
-A full pipe, a halted terminal and a disk that hangs block the process that writes to them, and a
-server writes its log from the event loop.
+A full pipe, a stopped terminal or a hanging disk blocks the process that writes to it, and a server
+writes its log from the event loop.
 """
 
 import atexit
@@ -27,10 +27,10 @@ END_OF_LINE = b"\n"
 
 
 def install() -> None:
-    """Open what the parent process has closed, and make `sys.stdout` and `sys.stderr` non-blocking.
+    """Open the streams that the parent closed; make `sys.stdout` and `sys.stderr` non-blocking.
 
-    To be called once, before anything else opens a file: a socket on descriptor 2 would get the
-    log.
+    Call this once, before anything else opens a file. Otherwise a socket could get descriptor 2 and
+    receive the log.
     """
     _open_missing()
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
@@ -40,13 +40,13 @@ def install() -> None:
 
 
 def drain_before_the_log_ends() -> None:
-    """At the exit, write what waits while loguru, which ends its handlers there, still logs."""
+    """At exit, drain the streams before loguru removes its handlers."""
     atexit.unregister(drain)
     atexit.register(drain)
 
 
 def drain() -> None:
-    """Return when everything is written, or after a second for each stream. Safe in a signal handler."""
+    """Wait up to a second per stream until everything is written. Safe in a signal handler."""
     for stream in (sys.stdout, sys.stderr):
         buffer = getattr(stream, "buffer", None)
         if isinstance(buffer, Unblocking):
@@ -56,7 +56,7 @@ def drain() -> None:
 
 def _open_missing() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)  # A worker needs it, too.
+        os.set_inheritable(descriptor, True)  # A worker needs it too.
     os.close(descriptor)
 
 
@@ -70,16 +70,16 @@ def _unblocked(stream: TextIO, name: str) -> TextIO:
 
 
 class Unblocking(io.RawIOBase):
-    """Leaves the writing to a thread of its own, and only this thread waits for `stream`.
+    """Writes in a separate thread, so that only this thread waits for `stream`.
 
-    At most 1 MiB waits in memory. What does not fit or cannot be written is dropped, and the number
-    of dropped lines is logged when there is room again. Writes of whole lines stay whole where
-    several processes write to one pipe.
+    Up to 1 MiB is buffered in memory. Data that does not fit or cannot be written is dropped, and
+    the number of dropped lines is logged when there is room again. Lines are not mixed when several
+    processes write to one pipe.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self.name = name
-        self._stream = stream  # Or else it would be closed, and its descriptor with it.
+        self._stream = stream  # A reference, so that its descriptor is not closed.
         self._target: BinaryIO = getattr(stream.buffer, "raw", stream.buffer)
         self._begin()
         if hasattr(os, "register_at_fork"):  # A forked process has none of our threads.
@@ -88,10 +88,10 @@ class Unblocking(io.RawIOBase):
     def _begin(self) -> None:
         self._lock = RLock()  # Reentrant, because the garbage collector may run code that logs.
         self._queue: SimpleQueue[bytes] = SimpleQueue()
-        self._taken = self._done = 0  # In bytes; the difference waits.
+        self._taken = self._done = 0  # In bytes; the difference is buffered.
         self._dropped = 0  # In lines.
         self._reported_at = 0.0
-        self._is_torn = False  # A line was written in part only.
+        self._is_torn = False  # A line was only partly written.
         self._thread = Thread(target=self._run, name=f"write {self.name}", daemon=True)
         self._thread.start()
 
@@ -107,7 +107,7 @@ class Unblocking(io.RawIOBase):
     def write(self, data: "ReadableBuffer", /) -> int:
         """Return at once, as if everything was written."""
         lines = bytes(data)
-        if sys.is_finalizing():  # The thread is gone, and may have kept the lock.
+        if sys.is_finalizing():  # The thread is gone and may still hold the lock.
             return len(lines)
         with self._lock:
             if self._has_room_for(len(lines)):
@@ -122,7 +122,7 @@ class Unblocking(io.RawIOBase):
         return (
             not waiting
             or waiting + size <= LIMIT_BYTES
-            or get_ident() == self._thread.ident  # The line that tells what was dropped.
+            or get_ident() == self._thread.ident  # The line that reports the dropped lines.
         )
 
     def drain(self, seconds: float) -> None:
@@ -138,7 +138,7 @@ class Unblocking(io.RawIOBase):
                 self._report()
             self._done += len(lines)
             if self._queue.empty():
-                time.sleep(REST_SECONDS)  # Else each line of a busy server would wake this thread.
+                time.sleep(REST_SECONDS)  # So a busy server does not wake it per line.
 
     def _next(self) -> bytes:
         parts = [self._queue.get()]
@@ -163,7 +163,7 @@ class Unblocking(io.RawIOBase):
 
     def _write_some(self, lines: bytes) -> int:
         written = self._target.write(lines[: _whole_lines(lines)])
-        if not written:  # Another process made it non-blocking, and it is full.
+        if not written:  # It is full, and another process made it non-blocking.
             time.sleep(REST_SECONDS)
         return written or 0
 
@@ -181,7 +181,7 @@ class Unblocking(io.RawIOBase):
         logger.error("Output dropped", stream=self.name, lines=dropped)
 
     def _is_time_to_report(self) -> bool:
-        """When nothing waits, or once a second while a slow reader keeps the memory full."""
+        """True when the buffer is empty, or once a second while a slow reader keeps it full."""
         now = time.monotonic()
         if not self._queue.empty() and now < self._reported_at + REPORT_SECONDS:
             return False
@@ -190,7 +190,7 @@ class Unblocking(io.RawIOBase):
 
 
 def _whole_lines(lines: bytes) -> int:
-    """Return how much to write at once: a pipe does not mix what is at most PIPE_BUF long."""
+    """Return how much to write at once: writes up to PIPE_BUF bytes to a pipe are atomic."""
     return (
         lines.rfind(END_OF_LINE, 0, ATOMIC_BYTES) + 1 or lines.find(END_OF_LINE) + 1 or len(lines)
     )

@@ -19,8 +19,8 @@ LAST_WORDS_SECONDS = 2.0
 class Watchdog:
     """Once armed, ends the process after `timeout` seconds and logs where each thread was.
 
-    The thread waits from the beginning and gets its orders through a `SimpleQueue`: both starting a
-    thread and setting an event take locks that code interrupted by a signal may hold.
+    The thread is started early and gets its commands through a `SimpleQueue`. Starting a thread or
+    setting an event would take locks that the code interrupted by a signal may hold.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -62,8 +62,8 @@ class Watchdog:
 
 
 def _end(timeout: float) -> None:
-    """End the process. The log may be what blocks it, so another thread writes there."""
-    with suppress(RuntimeError):  # The system may refuse a thread.
+    """End the process. The log may be blocked, so another thread writes to it."""
+    with suppress(RuntimeError):  # The system may be unable to start a thread.
         speaking = Thread(target=_log, args=(timeout,), name="last words", daemon=True)
         speaking.start()
         speaking.join(LAST_WORDS_SECONDS)

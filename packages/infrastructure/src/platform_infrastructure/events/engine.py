@@ -1,4 +1,4 @@
-"""What all engines share: limits, the topics with local listeners, and the parts beside the port."""
+"""Shared by all engines: limits, topics with local listeners, and what is not in the port."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ MAX_EVENT_BYTES = 15 * 1024
 RETAINED_EVENTS = 1000
 """How many events of a topic can be replayed, as long as they are not too old."""
 RETAINED_SECONDS = 24 * 60 * 60
-"""How old an event may be that can be replayed. Who was away for longer loads everything anyway."""
+"""How old a replayed event may be. A client that was away longer reloads everything anyway."""
 
 
 def require_small(data: bytes) -> None:
@@ -22,9 +22,9 @@ def require_small(data: bytes) -> None:
 
 
 def replay_of(kept: Sequence[Delivery], after: Position, head: Position) -> Replay:
-    """Judge whether `kept`, the events behind `after` that the engine still has, are all of them.
+    """Decide whether `kept`, the events after `after` that the engine still has, is complete.
 
-    A place ahead of the head is as foreign as another epoch: the engine has forgotten events.
+    A position after the head is as invalid as another epoch: the engine has lost events.
     """
     if after.epoch == head.epoch and head.offset - after.offset == len(kept):
         return Replay(tuple(kept), head, complete=True)
@@ -32,20 +32,20 @@ def replay_of(kept: Sequence[Delivery], after: Position, head: Position) -> Repl
 
 
 class Feed:
-    """One topic as this node hears it: each event at most once, in order.
+    """One topic on this node: it delivers each event at most once, in order.
 
-    Until it has `begun` nobody was told a place, so an event that comes earlier is not lost: the
-    feed begins right behind it.
+    No listener has a position before `begin`. So an event that arrives earlier is not lost: the
+    feed starts directly after it.
     """
 
     def __init__(self) -> None:
         self.listeners: list[tuple[Sink, Interrupted]] = []
         self.position: Position | None = None
-        """The last place that came by."""
+        """The position of the last event."""
         self._start: Position | None = None
 
     def begin(self, head: Position) -> Position:
-        """Return the place that everybody who joined before hears on from: the first one given."""
+        """Return the position from which all listeners so far receive events: the first one set."""
         if self._start is None:
             self._start = self.position = head
         return self._start
@@ -72,7 +72,7 @@ class Feed:
 
 
 class Feeds:
-    """A feed is here for as long as somebody listens."""
+    """The feeds of all topics that have listeners."""
 
     def __init__(self) -> None:
         self._feeds: dict[TopicName, Feed] = {}
@@ -90,7 +90,7 @@ class Feeds:
         return feed
 
     def leave(self, topic: TopicName, sink: Sink) -> bool:
-        """Say whether that was the last one who listened."""
+        """Return whether this was the last listener of the topic."""
         feed = self._feeds[topic]
         first = next(pair for pair in feed.listeners if pair[0] == sink)
         feed.listeners.remove(first)

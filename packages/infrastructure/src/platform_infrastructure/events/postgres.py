@@ -44,17 +44,17 @@ class Wakeups:
 
     def __init__(self, connection: AsyncConnection[Any], statement_timeout: float) -> None:
         self._connection = connection
-        # A pool that is exhausted must not keep events from those who listen.
+        # An exhausted pool must not keep events from listeners.
         self._bound = statement_timeout + 1.0
 
     async def next(self) -> list[Wakeup]:
-        """Wait for wake-ups and return all that came together."""
+        """Wait for wake-ups and return all that arrived together."""
         while True:
             notifies = self._connection.notifies(timeout=QUIET_SECONDS, stop_after=1)
             if heard := [Wakeup.read(notify.payload) async for notify in notifies]:
                 return heard
-            # A server that vanished without a word would be waited for until TCP gives up, and an
-            # old primary that became read-only for ever: events are written on the new one.
+            # Without a check, a vanished server would be noticed only when TCP gives up, and an old
+            # primary that became read-only never: events are written on the new primary.
             await require_writes(self._connection, PING_SECONDS)
 
     async def run(self, query: Query[T]) -> T:
@@ -65,7 +65,7 @@ class Wakeups:
 async def listening(settings: DatabaseSettings) -> AsyncIterator[Wakeups]:
     """Listen on a connection of its own.
 
-    Raises `ReadOnly`, among psycopg's errors, where the address leads to a server without writes.
+    Raises `ReadOnly`, besides psycopg's errors, if the address leads to a read-only server.
     """
     connection = await connect_directly(settings)
     try:

@@ -1,4 +1,4 @@
-"""Opens single connections, and checks that the server is one that our code can work with."""
+"""Opens single connections and checks that our code can work with the server."""
 
 import asyncio
 from collections.abc import Mapping
@@ -52,18 +52,18 @@ OF_ROLE = ("database", "user", "database user")
 
 
 class UnfitDatabase(psycopg.OperationalError):
-    """The database, or a pooler in front of it, has to be changed first. The text says how."""
+    """The database, or a pooler in front of it, must be changed first. The text says how."""
 
 
 class ReadOnly(psycopg.OperationalError):
-    """The server takes no writes: it is a standby, or a primary that was set to read-only."""
+    """The server does not accept writes: it is a standby or a read-only primary."""
 
 
 async def wait_for_database(settings: DatabaseSettings) -> None:
     """Return once a connection succeeds; raise `StartupError` after the deadline.
 
-    Logs one line an attempt with the cause. What cannot get better (a wrong password, a missing
-    database, a URL that PostgreSQL's client cannot read) is not tried again.
+    Logs one line per attempt with the cause. Permanent errors (a wrong password, a missing
+    database, a URL that PostgreSQL's client cannot parse) are not retried.
     """
     parsed(direct_url(settings))
     attempts = AsyncRetrying(
@@ -101,7 +101,7 @@ async def connect(
 
 
 async def connect_unbounded(url: str) -> AsyncConnection[TupleRow]:
-    """Open a connection in autocommit whose statements may take any time. Raises `UnfitDatabase`."""
+    """Open a connection in autocommit without time limits. Raises `UnfitDatabase`."""
     connection = await AsyncConnection.connect(**parameters_at(url))
     return await _prepared(connection, PREPARE_SECONDS)
 
@@ -109,9 +109,11 @@ async def connect_unbounded(url: str) -> AsyncConnection[TupleRow]:
 async def prepare(connection: AsyncConnection[Any], seconds: float = PREPARE_SECONDS) -> None:
     """Check the encoding and the settings of a new connection.
 
-    A role or a database that is read-only by default (`ALTER ROLE ... SET`) may write here like any
-    other. A server that is read-only by its configuration may not: that is how an old primary is
-    kept from writes after a failover. Raises `UnfitDatabase`, and `NoAnswer` after `seconds`.
+    If a role or a database is read-only by default (`ALTER ROLE ... SET`), this connection can
+    write anyway. If the server is read-only by its configuration, it cannot: this is how an old
+    primary is protected from writes after a failover. Raises `UnfitDatabase`, and `NoAnswer` after
+    `seconds`.
+
     """
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
@@ -128,7 +130,7 @@ async def prepare(connection: AsyncConnection[Any], seconds: float = PREPARE_SEC
 
 
 async def require_writes(connection: AsyncConnection[Any], seconds: float) -> None:
-    """Raise `ReadOnly` where the server takes no writes, `NoAnswer` after `seconds`."""
+    """Raise `ReadOnly` if the server does not accept writes, or `NoAnswer` after `seconds`."""
     asking = connection.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
     )
@@ -141,7 +143,7 @@ async def require_writes(connection: AsyncConnection[Any], seconds: float) -> No
 
 
 async def connect_directly(settings: DatabaseSettings) -> AsyncConnection[TupleRow]:
-    """Open one connection past a pooler, which would lend it to others in between."""
+    """Open one connection that bypasses a pooler, which would share it with other clients."""
     direct = settings.model_copy(update={"url": settings.direct_url or settings.url})
     return await connect(direct)
 
@@ -160,9 +162,9 @@ def cause(error: BaseException) -> str:
 
 
 def failure(error: BaseException) -> str:
-    """Return what kind of failure this is, for the report of a health check.
+    """Return the kind of failure for the report of a health check.
 
-    The text of an error may name a role, a host or a file: that is for the log alone.
+    The error text may contain a role, a host or a file, so only the log has it.
     """
     if isinstance(error, NoAnswer):
         kind = "no answer within the time limit"
@@ -189,7 +191,7 @@ async def _prepared(
 
 
 async def _settings(connection: AsyncConnection[Any]) -> dict[str, tuple[str, str]]:
-    """Return value and source of each setting that matters to us."""
+    """Return the value and source of each setting that we check."""
     cursor = await connection.execute(
         "SELECT name, setting, source FROM pg_settings WHERE name = ANY(%s)",
         ([READ_ONLY, *EXPECTED],),
@@ -200,14 +202,14 @@ async def _settings(connection: AsyncConnection[Any]) -> dict[str, tuple[str, st
 def _require_expected(
     found: Mapping[str, tuple[str, str]], wrong: dict[str, str], user: str
 ) -> None:
-    """A pooler that drops our options leaves the settings to the role."""
+    """If a pooler drops our options, the settings of the role apply."""
     wrong = wrong | {
         name: value
         for name, value in EXPECTED.items()
         if found[name][0].replace(" ", "") != value.replace(" ", "")
     }
     if wrong:
-        # The parts of a search path are quoted one by one.
+        # Each part of a search path is quoted separately.
         quoted = {name: v if '"' in v else f"'{v}'" for name, v in wrong.items()}
         changes = [f'ALTER ROLE "{user}" SET {name} = {value}' for name, value in quoted.items()]
         raise UnfitDatabase(

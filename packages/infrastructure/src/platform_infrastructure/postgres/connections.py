@@ -80,10 +80,10 @@ class Connections:
             await self._pool.putconn(connection)
 
     async def ask(self, connection: Connection, work: Awaitable[T]) -> T:
-        """Await a statement's answer within bounds.
+        """Await a statement's answer within a time limit.
 
-        Raises `ConnectionLost`, and `Unavailable` where a schema that is behind lacks something or
-        the server takes no writes.
+        Raises `ConnectionLost`, or `Unavailable` if the schema is too old or the server does not
+        accept writes.
         """
         try:
             return await self._watched(bounded(connection, work, self._bound))
@@ -91,7 +91,7 @@ class Connections:
             if self._breaker.schema_is_behind and error.sqlstate in LACKING:
                 raise Unavailable from error
             if _is_refused_write(error, connection):
-                # The service may have a new primary: new connections lead there.
+                # There may be a new primary, which new connections will reach.
                 self._breaker.suspect()
                 await self._pool.look_elsewhere()
                 raise Unavailable from error

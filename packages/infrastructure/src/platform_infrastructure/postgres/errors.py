@@ -1,9 +1,9 @@
 """What PostgreSQL's failures mean to the domain.
 
 Dispatch is on the SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), not
-on psycopg's class: 40001, 57014 and 57P01 are all `OperationalError`. What is not listed here is
-a bug of ours and passes through untouched. Of wrong values only those of parameters are the
-caller's fault; a stored value that the query cannot convert is an `UnreadableError`.
+on psycopg's class: 40001, 57014 and 57P01 are all `OperationalError`. Any code
+not listed here is a bug of ours, and its error passes through unchanged. A wrong parameter value is
+the caller's fault; a stored value that the query cannot convert is an `UnreadableError`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def _of_value(error: psycopg.Error, query: Query[Any]) -> Exception:
         return InvalidInput()
     if error.sqlstate in CONVERSIONS or not vars(query):
         return UnreadableError(f"{name}: {error.diag.message_primary}")
-    # A range or a length: of a parameter in all likelihood, whose check in the API is missing.
+    # A range or a length. Most likely the API does not check a parameter.
     logger.warning("PostgreSQL refused a value", query=name, sqlstate=error.sqlstate)
     return InvalidInput()
 

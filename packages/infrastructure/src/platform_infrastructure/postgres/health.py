@@ -33,13 +33,15 @@ TRIAL_SECONDS = 0.3
 
 
 class DatabaseHealth(HealthCheck):
-    """Up while a probe is answered in a second, the server takes writes and the schema is not behind.
+    """Up if a probe is answered in a second, the server accepts writes and the schema is current.
 
-    A failed probe opens the breaker, a good one closes it. Where the prober's own connection was
-    lost the pool's are likely to be lost too: they are replaced before a request meets them.
+    A failed probe opens the breaker, and a successful one closes it. If the prober's own connection
+    was lost, the connections of the pool are probably lost too, so they are replaced before a
+    request uses them.
 
-    A server that takes no writes is left for the one that a new connection leads to, as after a
-    failover. While that takes no writes either the database is down, and reads go on.
+    If the server does not accept writes, the prober connects again, because after a failover a new
+    connection reaches another server. While that server does not accept writes either, the database
+    is down, but reads still work.
     """
 
     name = "database"
@@ -129,7 +131,7 @@ class DatabaseHealth(HealthCheck):
             self._lost = True
             await self.hang_up()
         self._connection = await connect(self._settings, give_up - time.monotonic())
-        # A new connection may lead to another server, whose schema was not looked at.
+        # A new connection may reach another server, whose schema has not been checked.
         self._schema_is_current = False
         return await self._answer(self._connection, give_up)
 
@@ -163,7 +165,7 @@ class DatabaseHealth(HealthCheck):
         problem: str | None,
         full_problem: str | None = None,
     ) -> None:
-        """Keep what the report may say. The log has the full text when something changed."""
+        """Store the health for the report, and log the full problem if something changed."""
         before = self._health
         since = before.since if before.status is status else datetime.now(UTC)
         self._health = Health(status, since, latency, problem)

@@ -1,10 +1,10 @@
-"""The leader among the processes on one database: the one that holds an advisory lock.
+"""Elects a leader among the processes on one database: the one that holds an advisory lock.
 
-The lock belongs to a session, on a connection of its own that only the leader keeps. PostgreSQL
-releases it when that session ends, so a leader that dies is replaced. A process whose connection is
-lost finds out within `WATCH_SECONDS` + `ANSWER_SECONDS` and cancels what it runs; a new leader
-waits longer than that before it runs anything. Only a process whose loop is blocked meanwhile can
-overlap with its successor.
+The lock belongs to a session, on a separate connection that only the leader keeps. PostgreSQL
+releases the lock when the session ends, so a dead leader is replaced. A leader that loses its
+connection notices this within `WATCH_SECONDS` + `ANSWER_SECONDS` and cancels its work. A new leader
+waits longer than that before it starts work. Only a leader whose event loop is blocked during this
+time can overlap with its successor.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from platform_infrastructure.postgres.bounded import bounded
 from platform_infrastructure.postgres.connect import cause, connect_directly
 
 LOCK = 0x6C6561646572  # "leader"
-# A server that was left read-only by a failover grants locks too.
+# A server that became read-only in a failover also grants locks.
 WRITABLE = b"SELECT current_setting('transaction_read_only') = 'off'"
 TAKE = WRITABLE + b" AND pg_try_advisory_lock(%s)"
 # The server must notice within 20 s that the leader's machine is gone (its default is two hours),
@@ -36,7 +36,7 @@ RETRY_SECONDS = 2.0
 WATCH_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 SURE_SECONDS = 2.0
-"""How long a new leader waits, so that the one before has ended its work."""
+"""How long a new leader waits, so that the previous one has ended its work."""
 
 
 class AdvisoryLeadership(Leadership):

@@ -1,11 +1,11 @@
-"""Reads migration files: dbmate's grammar, and nothing else.
+"""Reads migration files in dbmate's format only.
 
-A file is `<digits><name>.sql` in UTF-8. A line `-- migrate:up` begins what is applied, an optional
-line `-- migrate:down` begins what is not. Only comment lines may stand before the first. Each
-marker begins its line and may be followed by `transaction:true` or `transaction:false` (dbmate,
-pkg/dbmate/migration.go). A line that only looks like a marker is refused: as a comment it would
-make the down block a part of the up block. dbmate's later form with several up blocks in a file is
-refused too: one file is one step.
+A file is `<digits><name>.sql` in UTF-8. A line `-- migrate:up` starts the part that is applied. An
+optional line `-- migrate:down` starts the part that is not. Only comment lines may come before the
+first marker. Each marker starts its line and may be followed by `transaction:true` or
+`transaction:false` (dbmate, pkg/dbmate/migration.go). A line that resembles a marker is refused: if
+it were read as a comment, the down block would become part of the up block. dbmate's newer format
+with several up blocks per file is refused too: one file is one step.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ TRANSACTION_COMMANDS = ("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT")
 
 
 class MigrationInvalid(StartupError):
-    """A migration file is not in dbmate's format, or two have one version."""
+    """A migration file is not in dbmate's format, or two files have the same version."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """`sql` is the up block, its line ends LF; its first line is line `line` of the file."""
+    """`sql` is the up block with LF line ends. It starts at line `line` of the file."""
 
     version: str
     name: str
@@ -48,12 +48,12 @@ class Migration:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of what is applied, in hexadecimal; line ends and outer blanks do not count."""
+        """SHA-256 of the up block in hexadecimal. Line ends and outer whitespace are ignored."""
         return hashlib.sha256(f"{self.in_transaction} {self.sql.strip()}".encode()).hexdigest()
 
     @cached_property
     def is_empty(self) -> bool:
-        """Whether there is no statement: a file that its author has yet to write."""
+        """Whether there is no statement: the author has not written it yet."""
         return not any(statements(tokens(self.sql)))
 
 
@@ -67,7 +67,7 @@ def migrations(folder: Traversable = FOLDER) -> list[Migration]:
 
 
 def _files(folder: Traversable) -> Iterator[Traversable]:
-    """Yield what is called `….sql`. Hidden files are those of editors and file systems."""
+    """Yield the `….sql` files. Hidden files belong to editors and file systems."""
     for file in folder.iterdir():
         if file.name.lower().endswith(".sql") and not file.name.startswith("."):
             yield file
@@ -104,7 +104,7 @@ class _Marker:
 
 
 class _File:
-    """The text of one file, and the refusals that name its lines."""
+    """The text of one file, with errors that name its lines."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name = name
@@ -158,7 +158,7 @@ class _File:
         return markers
 
     def _marker(self, token: Token) -> _Marker | None:
-        """Return the marker that `token` is. Refuses what may have been meant for one."""
+        """Return the marker in `token`. Refuses a comment that may be a mistyped marker."""
         if token.kind == "comment" and self._text[token.start - 1 : token.start] in ("", "\n"):
             end = self._text.find("\n", token.start)
             end = len(self._text) if end < 0 else end
@@ -201,7 +201,7 @@ class _File:
 
 
 def _is_for_transactions(words: Sequence[str]) -> bool:
-    """Whether a statement begins or ends a transaction; ROLLBACK TO a savepoint does not."""
+    """Whether a statement starts or ends a transaction. ROLLBACK TO a savepoint does neither."""
     if words[:2] == ["PREPARE", "TRANSACTION"]:
         return True
     return bool(words) and words[0] in TRANSACTION_COMMANDS and "TO" not in words[1:3]

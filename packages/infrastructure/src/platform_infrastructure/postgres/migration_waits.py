@@ -1,6 +1,6 @@
-"""What a migration waits for: other migrations, and locks on tables.
+"""The waits of a migration: for other migrations, and for locks on tables.
 
-Each wait is said in the log with the session that is in the way.
+Each wait is logged with the blocking session.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from loguru import logger
 from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-LOCK = 0x706C6174666F726D  # "platform": one migration at a time, whoever runs it.
+LOCK = 0x706C6174666F726D  # "platform": only one migration runs at a time.
 SHORTEST_POLL, LONGEST_POLL = 0.02, 1.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two attempts. Readers that queued behind the first have all had their turn."""
@@ -34,10 +34,10 @@ Connection = AsyncConnection[Any]
 
 
 async def wait_for_turn(connection: Connection) -> None:
-    """Take the lock that only one migration has.
+    """Take the lock that only one migration can hold.
 
-    A statement that waits for it would hold a snapshot, and a CREATE INDEX CONCURRENTLY of the
-    migration that has the lock would wait for that snapshot: a deadlock. So it is polled.
+    The lock is polled. A statement that waits for it would hold a snapshot. A CREATE INDEX
+    CONCURRENTLY of the migration with the lock would wait for that snapshot: a deadlock.
     """
     pause, seen = SHORTEST_POLL, set[int]()
     while not await _taken(connection):
@@ -53,7 +53,7 @@ async def _taken(connection: Connection) -> bool:
 
 
 async def persistently(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeat `work`, one transaction, until it gets all locks within `lock_timeout`."""
+    """Repeat `work`, which is one transaction, until it gets all its locks in time."""
     pause = SHORTEST_PAUSE
     while True:
         try:
@@ -73,7 +73,7 @@ async def persistently(name: str, work: Callable[[], Awaitable[None]]) -> None:
 async def watched(
     connection: Connection, parameters: Mapping[str, Any], glance: float
 ) -> AsyncIterator[None]:
-    """Log who blocks `connection` during the block; look every `glance` seconds."""
+    """Log which sessions block `connection` in this block; check every `glance` seconds."""
     pid = connection.info.backend_pid
     watching = asyncio.create_task(_watch(pid, parameters, glance))
     try:
@@ -84,7 +84,7 @@ async def watched(
 
 
 async def _watch(pid: int, parameters: Mapping[str, Any], glance: float) -> None:
-    """Look from a connection of its own; most migrations end before it is opened."""
+    """Check on a separate connection. Most migrations end before it is opened."""
     await asyncio.sleep(glance)
     seen = set[int]()
     try:
@@ -99,7 +99,7 @@ async def _watch(pid: int, parameters: Mapping[str, Any], glance: float) -> None
 async def _report(
     message: str, connection: Connection, query: str, key: int, seen: set[int]
 ) -> None:
-    """Log each session that `query` finds, once. Number 0 stands for prepared transactions."""
+    """Log each session that `query` finds once. The pid 0 means a prepared transaction."""
     cursor = await connection.execute(query.encode(), (key,))
     for pid, application, user, state, statement in await cursor.fetchall():
         if pid not in seen:

@@ -1,8 +1,9 @@
 """Brings the schema up to date from plain SQL files in dbmate's format (`migration_files`).
 
-An up block is applied in a transaction unless its line says `transaction:false`.
-`schema_migrations(version)` holds what was applied, so dbmate (https://github.com/amacneil/dbmate)
-reads and writes the same state; it leaves our column `checksum` NULL, and the next run fills it.
+An up block is applied in a transaction unless its marker says `transaction:false`.
+`schema_migrations(version)` lists the applied versions, so dbmate can use the same table
+(https://github.com/amacneil/dbmate). It leaves our column `checksum` NULL, and our next run fills
+it.
 """
 
 import re
@@ -58,7 +59,7 @@ HAS_CHECKSUM = """
     SELECT FROM pg_attribute WHERE attrelid = to_regclass('schema_migrations')
     AND attname = 'checksum' AND NOT attisdropped
 """
-# An index that another session builds at this moment is not invalid for good.
+# An index that another session is building is only temporarily invalid.
 INVALID_INDEXES = """
     SELECT relname, format('%I.%I', nspname, relname)
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
@@ -75,11 +76,11 @@ Connection = AsyncConnection[Any]
 
 
 class MigrationRefused(StartupError):
-    """A migration was not applied or not recorded. The text says why, and the way out."""
+    """A migration was not applied or not recorded. The text gives the reason and the fix."""
 
 
 def refuse(names: Sequence[str]) -> None:
-    """Raise `MigrationRefused` for applied files that were changed since."""
+    """Raise `MigrationRefused` for files that were changed after they were applied."""
     raise MigrationRefused(
         f"{', '.join(names)}: changed after it was applied. {WAY_OUT_OF_CHANGES}"
     )
@@ -93,13 +94,13 @@ async def migrate(
     drafts: bool = False,
     on_changed: Callable[[Sequence[str]], None] = refuse,
 ) -> list[str]:
-    """Apply what is missing and return the names of what was applied.
+    """Apply the missing migrations and return their names.
 
-    Concurrent calls take turns, file by file. A file in a transaction waits `lock_timeout` seconds
-    for each lock and is repeated until it gets them all. Nothing else bounds a statement: an index
-    may take hours. `on_changed` gets the applied files that were changed since. With `drafts` a
-    file without a statement is left out: its author has yet to write it. Raises `MigrationInvalid`,
-    `MigrationRefused` and `psycopg.Error`.
+    Concurrent calls take turns after each file. A file in a transaction waits `lock_timeout`
+    seconds for each lock and is repeated until it gets them all. There is no other time limit: an
+    index may take hours. `on_changed` gets the files that were changed after they were applied.
+    With `drafts`, files without a statement are skipped, because they are not written yet. Raises
+    `MigrationInvalid`, `MigrationRefused` and `psycopg.Error`.
     """
     known = migrations(folder)
     written = [migration for migration in known if not (drafts and migration.is_empty)]
@@ -113,17 +114,17 @@ async def migrate(
         while pending := [m for m in written if m.version not in found]:
             await run.apply(pending[0])
             done.append(pending[0].name)
-            # Whatever the file has made of the session, and the lock with it, ends here.
+            # This resets the session after the file, and releases the lock.
             await connection.execute("DISCARD ALL")
             found = await run.turn(known)
     return done
 
 
 async def applied(connection: Connection) -> dict[str, str | None]:
-    """Return the versions that the database has, each with the checksum of its file.
+    """Return the applied versions, each with the checksum of its file.
 
-    Empty when it was never migrated. A checksum is None where dbmate or an early version of this
-    module applied the file.
+    Empty if the database was never migrated. A checksum is None if dbmate or an early version of
+    this module applied the file.
     """
     if not await _rows(connection, RECORD):
         return {}
@@ -146,7 +147,7 @@ def unknown(applied: Iterable[str], known: Sequence[Migration]) -> list[str]:
 
 
 def changed(applied: Mapping[str, str | None], known: Sequence[Migration]) -> list[str]:
-    """Return the names of the migrations that are not as they were when they were applied."""
+    """Return the names of the migrations that were changed after they were applied."""
     return [m.name for m in known if applied.get(m.version) not in (None, m.checksum)]
 
 
@@ -159,13 +160,13 @@ def _parameters(url: str, lock_timeout: float) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One connection that migrates. In the block of `watched` the log says what it waits for."""
+    """The connection that migrates. In a block of `watched`, its waits are logged."""
 
     connection: Connection
     watched: Callable[[], AbstractAsyncContextManager[None]]
 
     async def turn(self, known: Sequence[Migration]) -> dict[str, str | None]:
-        """Wait until no other migration runs; return what is applied by now."""
+        """Wait until no other migration runs; return the versions applied so far."""
         await prepare(self.connection)
         await wait_for_turn(self.connection)
         async with self.watched():
@@ -196,16 +197,16 @@ class _Run:
 
     async def _in_transaction(self, migration: Migration) -> None:
         async with self.connection.transaction():
-            # The file may release the lock of the session, but not this one.
+            # The file may release the session's lock, but not this one.
             [(locked,)] = await _rows(self.connection, TRANSACTION_LOCK)
             if not locked:
                 raise MigrationRefused(f"{migration.name} gave its turn to another migration")
             await self._execute(migration)
 
     async def _outside_of_transactions(self, migration: Migration) -> None:
-        """Never repeat it: nothing says how far it came."""
+        """Run the file once. It cannot be repeated, because its progress is unknown."""
         if re.search(r"\bCONCURRENTLY\b", migration.sql, re.IGNORECASE):
-            # It waits for every older transaction, and no reader or writer queues behind it.
+            # It waits for all older transactions, but it does not block readers or writers.
             await self.connection.execute("SET lock_timeout = 0")
         before = await self._invalid_indexes()
         try:
@@ -219,7 +220,7 @@ class _Run:
             ) from error
 
     async def _execute(self, migration: Migration) -> None:
-        """Run the file, and record it in the table that was the record before it ran."""
+        """Run the file and record it in the table that held the record before."""
         [record] = await _rows(self.connection, RECORD)
         before = await self._invalid_indexes()
         try:
@@ -242,7 +243,7 @@ class _Run:
         return set(await _rows(self.connection, INVALID_INDEXES))
 
     async def _left(self, migration: Migration, before: set[tuple[str, str]]) -> set[str]:
-        """Return the invalid indexes that the file made, or names: IF NOT EXISTS takes any."""
+        """Return invalid indexes that the file created or names (IF NOT EXISTS accepts them)."""
         return {
             qualified
             for name, qualified in await self._invalid_indexes()
@@ -258,7 +259,7 @@ def _drops(indexes: set[str]) -> str:
 
 
 def _place(migration: Migration, error: psycopg.Error) -> str:
-    """Return the file, and the line where PostgreSQL names one."""
+    """Return the file, and the line if PostgreSQL gives one."""
     position = error.diag.statement_position
     if position is None:
         return migration.name

@@ -1,7 +1,7 @@
-"""What every connection of ours is opened with: the address, our bounds and our session settings.
+"""The parameters of all our connections: the address, our time limits and our session settings.
 
-What a query reads and writes depends on settings such as DateStyle, and each of them has defaults
-in the server, the role, the database and the environment of the process. None of these count here.
+The results of queries depend on settings such as DateStyle. Their defaults come from the server,
+the role, the database and the environment of the process. Our settings override all of these.
 """
 
 import os
@@ -48,10 +48,10 @@ UNBOUNDED = {
 
 
 def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
-    """Return psycopg's parameters: our bounds, and over them what DATABASE_URL says itself.
+    """Return psycopg's parameters: our limits, which DATABASE_URL may override.
 
-    Both TCP bounds are needed: keepalives notice a dead peer while we wait for an answer,
-    tcp_user_timeout while something we sent is not acknowledged.
+    Both TCP limits are needed. Keepalives detect a dead peer while we wait for an answer, and
+    tcp_user_timeout while data that we sent is not acknowledged.
     """
     ours: Mapping[str, Any] = {
         "application_name": "platform",
@@ -74,12 +74,12 @@ def connection_parameters(settings: DatabaseSettings) -> dict[str, Any]:
 def parameters_at(url: str, timeouts: Mapping[str, float] = UNBOUNDED) -> dict[str, Any]:
     """Return psycopg's parameters for a connection to `url`, in autocommit; `timeouts` in seconds.
 
-    Raises `StartupError` where libpq cannot read the URL.
+    Raises `StartupError` if libpq cannot parse the URL.
     """
     ignore_environment()
     given = parsed(url)
     bounds = {name: str(round(seconds * 1000)) for name, seconds in timeouts.items()}
-    # Of two values for one setting PostgreSQL takes the last.
+    # If a setting has two values, PostgreSQL uses the last one.
     options = (_options(bounds | SEARCH_PATH), given.pop("options", None), _options(SESSION))
     return {
         **given,
@@ -91,9 +91,9 @@ def parameters_at(url: str, timeouts: Mapping[str, float] = UNBOUNDED) -> dict[s
 
 
 def ignore_environment() -> None:
-    """Take the variables that libpq reads (PGHOST, PGSSLMODE, PGOPTIONS ...) out of the environment.
+    """Remove libpq's variables (PGHOST, PGSSLMODE, PGOPTIONS ...) from the environment.
 
-    libpq reads some of them while it connects, so they cannot be left out for single connections.
+    libpq reads some of them while it connects, so single connections cannot ignore them.
     """
     found = {name: os.environ[name] for name in sorted(_variables()) if name in os.environ}
     if found == STARTUP:
@@ -110,9 +110,9 @@ def ignore_environment() -> None:
 
 
 def parsed(url: str) -> dict[str, Any]:
-    """Return libpq's parameters in `url`. Raises `StartupError`, which repeats no part of it.
+    """Return libpq's parameters in `url`. Raises `StartupError`, whose text contains no part of it.
 
-    Every connection is made from these: libpq's own errors would name parts of a wrong URL.
+    All connections use these, because libpq's own errors would contain parts of a wrong URL.
     """
     if not names_a_server(url):
         raise StartupError(f"The URL of a database must be {SHAPE}.")
@@ -132,7 +132,7 @@ def database_url(settings: DatabaseSettings) -> str:
 
 
 def direct_url(settings: DatabaseSettings) -> str:
-    """Return the URL that leads past a pooler: for migrations, LISTEN and advisory locks."""
+    """Return the URL that bypasses a pooler: for migrations, LISTEN and advisory locks."""
     if settings.direct_url is None:
         return database_url(settings)
     return str(settings.direct_url.get_secret_value())

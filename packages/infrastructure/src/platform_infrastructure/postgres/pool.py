@@ -84,7 +84,7 @@ class Pool(AsyncConnectionPool[Connection]):
             await self.drain()
 
     async def look_elsewhere(self) -> None:
-        """Replace all connections, at most once a second: new ones resolve the address again."""
+        """Replace all connections, at most once a second. New ones resolve the address again."""
         if time.monotonic() - self._renewed_at >= RENEW_SECONDS:
             self._renewed_at = time.monotonic()
             await self.drain()
@@ -120,7 +120,7 @@ class Pool(AsyncConnectionPool[Connection]):
 
 async def _configure(connection: Connection) -> None:
     connection.made_at = connection.used_at = time.monotonic()
-    # PostgreSQL reports this setting by itself, so there is nothing to ask in the usual case.
+    # PostgreSQL reports this setting itself, so usually no query is needed.
     if connection.info.parameter_status(READ_ONLY) != "off":
         await prepare(connection)
 

@@ -1,4 +1,4 @@
-"""Replaces a development database by an empty one with every migration."""
+"""Replaces a development database with an empty one that has all migrations."""
 
 from typing import Any, LiteralString
 from urllib.parse import quote
@@ -27,10 +27,10 @@ NAME_AND_OWNER = """
 
 
 async def rebuild(settings: DatabaseSettings) -> list[str]:
-    """Return the names of the migrations that the new database has.
+    """Rebuild the database and return the names of its migrations.
 
-    It is complete before the old one is dropped and its name taken over; sessions on the old one
-    are ended. Raises `StartupError`, and then the old one is as it was.
+    The new database is complete before the old one is dropped and the new one gets its name.
+    Sessions on the old one are ended. If it raises `StartupError`, the old one is unchanged.
     """
     await wait_for_database(settings)
     try:
@@ -73,7 +73,7 @@ async def swap(server: AsyncConnection[Any], old: str, new: str) -> None:
 
 
 def _naming(database: str, url: str) -> str:
-    """Return `url` with another database; a parameter goes before the path, and before others."""
+    """Return `url` with another database. A parameter overrides the path and earlier ones."""
     return f"{url}{'&' if '?' in url else '?'}dbname={quote(database, safe='')}"
 
 

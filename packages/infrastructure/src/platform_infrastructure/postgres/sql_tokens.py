@@ -1,6 +1,6 @@
 """Splits SQL text into tokens as PostgreSQL's scanner does (src/backend/parser/scan.l).
 
-Only as far as it takes to find comments and the first words of each statement.
+It does only what is needed to find comments and the first words of each statement.
 """
 
 import re
@@ -28,7 +28,7 @@ COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 class SqlUnterminated(Exception):
-    """A literal or comment has no end. `start` is where it begins, in characters from 0."""
+    """A literal or comment has no end. `start` is its first character, counted from 0."""
 
     def __init__(self, start: int) -> None:
         super().__init__("a quote or a comment has no end")
@@ -49,7 +49,7 @@ class Token:
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """Yield every token but white space. Raises `SqlUnterminated`."""
+    """Yield every token except white space. Raises `SqlUnterminated`."""
     at = 0
     while found := TOKEN.match(sql, at):
         kind, end = str(found.lastgroup), _end(sql, found)
@@ -59,9 +59,9 @@ def tokens(sql: str) -> Iterator[Token]:
 
 
 def statements(found: Iterable[Token]) -> Iterator[list[Token]]:
-    """Yield the tokens of each statement that has any, without comments and the semicolon.
+    """Yield the tokens of each non-empty statement, without comments and the semicolon.
 
-    A semicolon in parentheses (CREATE RULE) or in a BEGIN ATOMIC body ends no statement.
+    A semicolon in parentheses (CREATE RULE) or in a BEGIN ATOMIC body does not end a statement.
     """
     statement: list[Token] = []
     parentheses = atomic = 0

@@ -53,10 +53,10 @@ async def opened_database(
 async def migrated(
     settings: DatabaseSettings, *, development: bool = False, drafts: bool = False
 ) -> list[str]:
-    """Apply what is missing and return the names. Raises `StartupError` when that fails.
+    """Apply the missing migrations and return their names. Raises `StartupError` on failure.
 
-    Applied files that were changed since are a warning in development, else an error. With `drafts`
-    a file without a statement is left for later.
+    If applied files have been changed, this is a warning in development and otherwise an error.
+    With `drafts`, files without a statement are skipped.
     """
     try:
         return await migrate(
@@ -73,7 +73,7 @@ async def migrated(
 async def changed_files(settings: DatabaseSettings) -> list[str]:
     """Return the migration files that were changed after they were applied.
 
-    Raises `StartupError` where the database cannot be asked.
+    Raises `StartupError` if the database cannot be queried.
     """
     try:
         async with await connect(settings) as connection:

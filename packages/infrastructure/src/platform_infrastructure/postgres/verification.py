@@ -1,4 +1,4 @@
-"""The queries of this package: their lock, the database that proves them, the check at start-up."""
+"""The queries of this package: their lock, their verification and the check at start-up."""
 
 import asyncio
 import importlib
@@ -32,9 +32,9 @@ REMEDY = "Run `platform generate` and commit the result."
 
 @asynccontextmanager
 async def verified_queries(settings: DatabaseSettings, *, development: bool) -> AsyncIterator[None]:
-    """Enter with verified queries only, or raise `StartupError`.
+    """Raise `StartupError` unless all queries are verified.
 
-    In development, verify the queries that changed and log what is wrong with them.
+    In development, verify the changed queries instead, and log their problems.
     """
     if development:
         await asyncio.to_thread(_verify_changed, settings)
@@ -44,7 +44,7 @@ async def verified_queries(settings: DatabaseSettings, *, development: bool) -> 
 
 
 def refuse_unverified() -> None:
-    """Raise `StartupError` for a query whose present form is not in the lock."""
+    """Raise `StartupError` for a query whose current form is not in the lock."""
     if names := packaged().lacking(QUERIES):
         raise StartupError(f"These queries were not verified: {', '.join(names)}. {REMEDY}")
 
@@ -69,7 +69,7 @@ def all_queries() -> dict[str, type[Query[Any]]]:
 
 
 def ours() -> dict[str, type[Query[Any]]]:
-    """Return the queries of this package that were imported so far."""
+    """Return the queries of this package that have been imported."""
     return {name: QUERIES[name] for name in sorted(QUERIES) if name.startswith(f"{PACKAGE}.")}
 
 
@@ -83,12 +83,12 @@ def named(name: str) -> type[Query[Any]]:
 
 @contextmanager
 def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
-    """Connect to `url`, or to a temporary PostgreSQL 18 of our own with all migrations.
+    """Connect to `url`, or to our own temporary PostgreSQL 18 with all migrations.
 
-    Raises `StartupError` where `url` cannot be used. That database is never migrated.
+    Raises `StartupError` if `url` cannot be used. The database at `url` is never migrated.
     """
     if url is None:
-        # Production must not load it.
+        # Production must not import it.
         from platform_infrastructure.postgres.embedded import EmbeddedPostgres
 
         with EmbeddedPostgres(None) as embedded:
@@ -103,7 +103,7 @@ def migrated_database(url: str | None) -> Iterator[Connection[Any]]:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection[Any]]:
-    """Connect. Raises `StartupError` where that fails or PostgreSQL is too old."""
+    """Connect. Raises `StartupError` if that fails or PostgreSQL is too old."""
     try:
         connection = psycopg.connect(**_parameters(url))
     except psycopg.Error as error:
@@ -151,7 +151,7 @@ def _verify_changed(settings: DatabaseSettings) -> None:
 
 
 def _run(work: Any) -> Any:
-    # psycopg cannot use the proactor loop that Windows has by default.
+    # psycopg cannot use the proactor loop that is the default on Windows.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(work)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def valkey_presence(bus: "ValkeyEventBus") -> "ValkeyPresence":
     """Return presence on the server of `bus`, over the same connections.
 
-    The client is an extra, loaded only when it is chosen.
+    The client is an extra, and it is imported only if it is used.
     """
     from platform_infrastructure.presence.valkey import ValkeyPresence
 

@@ -11,8 +11,8 @@ from platform_domain.presence import Attendance, Member, Presence
 def attendances(
     topics: Collection[TopicName], kept: Iterable[tuple[str, str, bool]]
 ) -> Mapping[TopicName, Attendance]:
-    """Return the attendance of each topic; `kept` has topic, user, and whether it was this node
-    that said so."""
+    """Return the attendance of each topic. `kept` has the topic, the user, and whether the user is
+    on this node."""
     here: defaultdict[str, set[UserId]] = defaultdict(set)
     elsewhere: defaultdict[str, set[UserId]] = defaultdict(set)
     for topic, user, is_here in kept:

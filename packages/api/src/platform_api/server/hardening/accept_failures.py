@@ -1,4 +1,4 @@
-"""Accepting connections, also when the system has no room for one more."""
+"""Accepts connections, even when the system has no resources for more."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from loguru import logger
 
 PERIOD_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
-FAILED = "socket.accept() out of system resource"  # asyncio's own words for it.
+FAILED = "socket.accept() out of system resource"  # The message that asyncio uses.
 GONE = (BlockingIOError, InterruptedError, ConnectionAbortedError)
 
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -21,7 +21,7 @@ Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class AcceptFailures:
-    """An exception handler of a loop that logs the connections refused in 5 s as one line.
+    """A loop exception handler that logs the connections refused in 5 s as one line.
 
     Removes: with no descriptor left, asyncio logged a traceback for each attempt, thousands in
     seconds, and uvloop closed the connections and logged nothing.
@@ -48,7 +48,7 @@ class AcceptFailures:
             self._reporting = loop.call_later(PERIOD_SECONDS, self.report, context=Context())
 
     def report(self) -> None:
-        """Log what was counted and not logged yet."""
+        """Log the refusals that were counted but not logged yet."""
         if self._reporting is not None:
             self._reporting.cancel()
             self._reporting = None
@@ -57,7 +57,7 @@ class AcceptFailures:
 
 
 def installed(loop: asyncio.AbstractEventLoop) -> AcceptFailures:
-    """Return the loop's handler of failures to accept. All servers on the loop share it."""
+    """Return the loop's handler for accept failures. All servers on the loop share it."""
     present = loop.get_exception_handler()
     if isinstance(present, AcceptFailures):
         return present
@@ -69,9 +69,9 @@ def installed(loop: asyncio.AbstractEventLoop) -> AcceptFailures:
 class Acceptor:
     """Accepts connections from a listening socket, one in each turn of the loop.
 
-    When the system has no descriptor or memory for one more, the connection is closed, so that its
-    client can go elsewhere, and the loop's exception handler is called. A descriptor is kept for
-    that. Where even this fails, connections wait in the socket's queue for half a second.
+    When the system has no descriptor or memory left, the connection is closed, so that its client
+    can try elsewhere, and the loop's exception handler is called. One descriptor is reserved for
+    this. If even this fails, connections wait in the socket's queue for half a second.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept nothing more."""
+        """Stop accepting connections."""
         if self._resuming is not None:
             self._resuming.cancel()
         self._loop.remove_reader(self._listening)
@@ -121,11 +121,11 @@ class Acceptor:
         protocol = asyncio.StreamReaderProtocol(reader, self._connected, loop=self._loop)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
-        except OSError:  # It has left already.
+        except OSError:  # The client has already disconnected.
             connection.close()
 
     def _turn_away(self) -> None:
-        """Close a connection by means of the spare descriptor, or leave all alone for a moment."""
+        """Close a connection with the spare descriptor, or pause accepting for a moment."""
         self._give_spare_up()
         try:
             self._listening.accept()[0].close()

@@ -1,4 +1,4 @@
-"""How many WebSocket frames a peer may send, and how many are handled before others run."""
+"""Limits how many WebSocket frames a peer may send, and how many are handled at a time."""
 
 import asyncio
 from collections.abc import Generator
@@ -17,10 +17,10 @@ FRAGMENT_BYTES = 64
 
 
 class SlicedConnection(Connection):
-    """Yields the events of at most `FRAMES_A_TURN` frames each time it is asked.
+    """Yields the events of at most `FRAMES_A_TURN` frames per call.
 
-    `has_more` says whether there may be others. `cost` counts what was yielded: a frame of a
-    message costs 1; one that carries no data costs as much as a whole message.
+    `has_more` says whether there may be more frames. `cost` is the total cost of the frames that
+    were yielded: a frame with data costs 1; one without data costs as much as a whole message.
     """
 
     cost = 0
@@ -37,15 +37,15 @@ class SlicedConnection(Connection):
 
 
 class FrameRate(PongDeadline):
-    """Ends a socket whose frames come too fast: 4429, and what still comes is dropped unparsed.
+    """Closes a socket with 4429 when frames arrive too fast, and drops later data unparsed.
 
-    A peer may send `FRAMES_PER_MESSAGE` times as many frames as messages, and at once as many as
-    the largest message has in fragments of `FRAGMENT_BYTES`. Pings, pongs and empty frames count
-    like messages.
+    A peer may send `FRAMES_PER_MESSAGE` times as many frames as messages. A burst may have as many
+    frames as the largest message has fragments of `FRAGMENT_BYTES`. Pings, pongs and empty frames
+    count like messages.
 
     Removes: only whole messages were limited, so a peer that sent 2 MiB/s of pings, pongs, empty
-    or one-byte frames took all of the processor; a piece of 64 KiB has 10,000 of them, and all
-    were handled before anything else.
+    or one-byte frames used a whole CPU core. 64 KiB has 10,000 of them, and all were handled before
+    anything else.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class FrameRate(PongDeadline):
             await asyncio.sleep(0)
 
     async def _goes_on(self) -> bool:
-        """Pay for the frames that were handled, and say whether there may be others."""
+        """Pay for the frames that were handled, and return whether there may be more."""
         connection = self.connection
         if self.closed or not isinstance(connection, SlicedConnection):
             return False
@@ -79,6 +79,6 @@ class FrameRate(PongDeadline):
 def _cost(event: Event) -> int:
     if not isinstance(event, Message):
         return FRAMES_PER_MESSAGE
-    if not event.frame_finished:  # A part of a frame, which came in several pieces.
+    if not event.frame_finished:  # Part of a frame that arrived in several pieces.
         return 0
     return 1 if event.data else FRAMES_PER_MESSAGE

@@ -17,7 +17,7 @@ class Limits:
     `head_*` is the request line with the headers; its time begins with the connection or with the
     first byte after another request. `send_timeout` ends a connection whose peer takes no byte in
     that time. A WebSocket gets a ping every `ping_interval` and is dead after `pong_timeout` without
-    any byte from it. `FrameRate` derives from `messages_per_second` how many frames it may send.
+    any byte from it. `FrameRate` derives the limit of frames from `messages_per_second`.
     """
 
     head_timeout: float

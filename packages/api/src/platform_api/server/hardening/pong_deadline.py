@@ -61,7 +61,7 @@ class PongDeadline(DirectFrames):
             self.task_group.spawn(self._send_wsproto_event, Ping())
 
     async def give_up(self, code: int, reason: str) -> None:
-        """End the socket with an attempt at a close frame: the peer may not be reading."""
+        """End the socket and try to send a close frame: the peer may not be reading."""
         farewell = CloseConnection(code=code, reason=reason)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):

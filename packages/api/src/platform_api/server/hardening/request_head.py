@@ -5,7 +5,7 @@ import re
 import h11
 from h11 import LocalProtocolError
 
-# Lines of fields and the empty line behind them (RFC 9112, 5): no bare LF, and nothing folded.
+# Field lines and the empty line after them (RFC 9112, 5): no bare LF and no folding.
 FIELD_LINES = rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+\r\n"
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::([0-9]*))?"
@@ -29,7 +29,7 @@ def checked(request: h11.Request) -> h11.Request:
 
 
 def _check_target(request: h11.Request) -> None:
-    """Refuse a fragment: no form of the target has one (RFC 9112, 3.2)."""
+    """Refuse a fragment: no form of the request target allows one (RFC 9112, 3.2)."""
     if b"#" in request.target:
         raise LocalProtocolError("The target has a fragment.")
 

@@ -14,7 +14,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from platform_api.server.hardening.limits import HardenedConfig
 from platform_api.server.hardening.request_head import FIELD_LINES, checked
 
-# h11's own takes quadratic time for blanks before a NUL.
+# h11's own pattern takes quadratic time for blanks before a NUL.
 LINEAR_FIELD = re.compile(
     rb"(?P<field_name>[-!#$%&'*+.^_`|~0-9a-zA-Z]++):[ \t]*+"
     rb"(?P<field_value>(?:[^\x00\s]++(?:[ \t]++[^\x00\s]++)*+)?+)[ \t]*+"
@@ -23,25 +23,25 @@ BLANK_LINES = re.compile(rb"(?:\r\n)++")
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 FOLD = re.compile(rb"\n[\t ]")
 TRAILERS = re.compile(FIELD_LINES)
-# h11's own lets an extension be of any length and any bytes but LF (RFC 9112, 7.1.1).
+# h11's own pattern allows extensions of any length with any bytes but LF (RFC 9112, 7.1.1).
 _SIZE = rb"([0-9A-Fa-f]{1,20})[ \t]{0,64}+(?:;[\t -~\x80-\xff]{0,1024}+)?+\r\n"
 FIRST_CHUNK = re.compile(_SIZE)
 NEXT_CHUNK = re.compile(rb"\r\n" + _SIZE)
-LONGEST_SIZE = 1200  # Bytes; a little more than what matches.
+LONGEST_SIZE = 1200  # Bytes; slightly more than the longest match.
 CHUNKS_A_TURN = 512  # A chunk takes about a microsecond.
 
 
 class StrictChunkedReader(ChunkedReader):
-    """Returns the chunks at hand, `CHUNKS_A_TURN` at most, as one piece of data; drops the trailers.
+    """Joins up to `CHUNKS_A_TURN` received chunks into one piece of data and drops the trailers.
 
-    `has_more` says whether there may be others at hand.
+    `has_more` says whether there may be more received chunks.
 
-    Removes: 40 microseconds for each chunk, of which a client may send one for every byte;
+    Removes: 40 microseconds for each chunk, although a chunk may have only one byte;
     trailers that end with a bare LF or are folded accepted; a size of any length accepted.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        """`max_bytes` bounds the trailers."""
+        """`max_bytes` limits the size of the trailers."""
         self._max_bytes = max_bytes
         self._size = FIRST_CHUNK
         self._left = 0
@@ -58,7 +58,7 @@ class StrictChunkedReader(ChunkedReader):
         return self._end(buffer) if self._has_ended else None
 
     def _read(self, data: bytearray, pieces: list[bytearray]) -> int:
-        """Add what is at hand to `pieces`; return how many bytes were read."""
+        """Add the received data to `pieces`; return how many bytes were read."""
         at = 0
         for _ in range(CHUNKS_A_TURN):
             if piece := data[at : at + self._left]:
@@ -74,7 +74,7 @@ class StrictChunkedReader(ChunkedReader):
             at = size.end()
             if self._left == 0:
                 self._has_ended = True
-                return at - 1  # Its LF begins the end: an empty line, or trailers before one.
+                return at - 1  # Keep its LF: the end is an empty line or trailers.
         self.has_more = True
         return at
 
@@ -86,7 +86,7 @@ class StrictChunkedReader(ChunkedReader):
     def _end(self, buffer: ReceiveBuffer) -> h11.EndOfMessage | None:
         end = END_OF_HEAD.search(buffer._data, 0, self._max_bytes)
         if end is None:
-            return None  # h11 waits for more, or refuses what is longer than a head may be.
+            return None  # h11 waits for more data, or refuses trailers that are too long.
         if not TRAILERS.fullmatch(buffer._data, 1, end.end()):
             raise LocalProtocolError("The trailers are invalid.")
         buffer.maybe_extract_at_most(end.end())
@@ -94,10 +94,10 @@ class StrictChunkedReader(ChunkedReader):
 
 
 class StrictConnection(h11.Connection):
-    """h11's parser, stricter about heads and deaf after the last request.
+    """h11's parser, which is stricter about heads and ignores data after the last request.
 
-    Sizes and lines are judged before anything is parsed. `turn_is_over` once there were many
-    chunks; until it is reset, there are no events.
+    Sizes and lines are checked before anything is parsed. `turn_is_over` is set after many chunks;
+    until it is reset, there are no events.
     """
 
     turn_is_over = False
@@ -191,7 +191,7 @@ class StrictHttp(H11Protocol):
             await self._go_on()
 
     async def _go_on(self) -> None:
-        """Let others run before more of a body is read: what has come already is not waited for."""
+        """Let other tasks run before more of a body is read: reading buffered data never waits."""
         parser = self.connection
         while isinstance(parser, StrictConnection) and parser.their_state is h11.SEND_BODY:
             await asyncio.sleep(0)

@@ -18,7 +18,7 @@ SPREADS = sys.platform == "linux"
 
 
 class Addresses:
-    """The public address and each worker's own for admins; held until the end of a `with` block.
+    """The public address and the admin address of each worker, bound within a `with` block.
 
     `activated` is a socket to serve in place of HOST and PORT.
     """
@@ -47,7 +47,7 @@ class Addresses:
 
     @property
     def public_stays(self) -> bool:
-        """Whether the process that opened the public socket keeps it after our end."""
+        """Whether the process that opened the public socket keeps it after this process ends."""
         return self._activated is not None
 
     @property

@@ -1,15 +1,15 @@
-"""What a worker and its parent say to each other, over a socket: the worker's standard input.
+"""The protocol between a worker and its parent, over the worker's standard input (a socket).
 
 1. The parent sends an `Assignment` with the admin socket, at once or when a worker is needed.
-2. The worker says PREPARED: everything is open, and the start can hardly fail any more.
-3. The parent sends the public socket. Not before: connections may be waiting in it.
-4. The worker says READY: connections are accepted.
-5. From now on the worker says ALIVE whenever its event loop turns. A signal, STACKS, makes it send
-   where its threads are.
-6. The parent sends lines: how the last reload went, or REPLACED: stop, another one accepts the
-   connections. The end of what it says means stop, too.
+2. The worker sends PREPARED: everything is open, and the start is unlikely to fail.
+3. The parent sends the public socket. It does not do so earlier, because connections may be queued.
+4. The worker sends READY: connections are accepted.
+5. From now on the worker sends ALIVE regularly while its event loop runs. On the signal STACKS it
+   sends the stacks of its threads.
+6. The parent sends the result of the last reload, or REPLACED: stop, because another worker accepts
+   the connections. End of file means stop too.
 
-Up to 4 nobody speaks twice in a row, so that no two messages are read as one.
+In steps 1 to 4 the sides take turns, so that two messages are never read as one.
 """
 
 import json
@@ -26,7 +26,7 @@ REPLACED = b"replaced\n"
 LONGEST_BYTES = 65_536
 
 if sys.platform != "win32":
-    STACKS = signal.SIGURG  # Ignored until a process listens to it, and used by nothing else here.
+    STACKS = signal.SIGURG  # Ignored by default, and not used for anything else here.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,12 @@ WORST_LAST = (ExitCode.CLEAN, ExitCode.START_UP_FAILED, ExitCode.FORCED, ExitCod
 
 
 class Crew:
-    """Starts workers and remembers them until they have ended.
+    """Starts workers and keeps track of them until they have ended.
 
-    The next to start is `spare`, and then another one is wanted. `lent` is the URL of a database for
-    the case that their settings name none; `public_stays` is as in `Inherited`. `stop_timeout` is
-    how long one may take to stop, in seconds, and `stall_timeout` how long its event loop may stand
-    still.
+    The next worker is `spare`, which is then replaced. `lent` is the URL of a database for workers
+    whose settings name none. `public_stays` is as in `Inherited`. `stop_timeout` is how long a
+    worker may take to stop, and `stall_timeout` how long its event loop may be blocked, both in
+    seconds.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Crew:
             raise StartupError(f"Worker {number} cannot be started: {error.strerror}.") from error
 
     async def watch(self, worker: Worker) -> None:
-        """Return when `worker` has ended; kill it when its event loop stands still."""
+        """Return when `worker` has ended; kill it if its event loop is blocked."""
         while await worker.stalls(self._stall_timeout):
             stack, is_back = await worker.stacks()
             if is_back:
@@ -92,7 +92,7 @@ class Crew:
         await worker.ended()
 
     def note_reload(self, problem: str) -> None:
-        """Show in the workers' /health that a reload failed, or with no `problem` that it did not."""
+        """Report the reload in the workers' /health; an empty `problem` means success."""
         self._last_reload = reload_line(problem)
         for worker in self._living:
             if worker.serves:

@@ -1,4 +1,4 @@
-"""How the last reload went: what the parent sends to each worker, and the worker's /health shows."""
+"""The result of the last reload, which the parent sends to each worker for its /health."""
 
 import json
 from datetime import UTC, datetime
@@ -7,12 +7,12 @@ from platform_domain.health import Health, Status
 
 
 def reload_line(problem: str) -> bytes:
-    """Return what a worker's `LastReload` takes; no `problem` means that all workers are new."""
+    """Return the line for a worker's `LastReload`; no `problem` means that the reload succeeded."""
     return json.dumps([datetime.now(UTC).isoformat(), problem]).encode() + b"\n"
 
 
 class LastReload:
-    """A health check that is degraded from a reload that failed until one that succeeds."""
+    """A health check that is degraded after a failed reload until a reload succeeds."""
 
     name = "reload"
 

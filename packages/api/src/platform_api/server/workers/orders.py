@@ -39,7 +39,7 @@ class Orders:
         if admin is None:
             return None
         threading.Thread(target=self._follow, name="follow parent", daemon=True).start()
-        # In C, so that it also works while something keeps the interpreter to itself.
+        # It is in C, so it works even while other code holds the GIL.
         faulthandler.register(STACKS, self._channel.fileno(), all_threads=True)
         assignment = Assignment.from_json(message)
         return assignment, Inherited(
@@ -62,10 +62,10 @@ class Orders:
         self._tell(READY)
 
     def _tell_alive(self) -> None:
-        self._tell(ALIVE, MSG_DONTWAIT)  # A parent that was stopped does not read.
+        self._tell(ALIVE, MSG_DONTWAIT)  # A suspended parent does not read.
 
     def _tell(self, word: bytes, flags: int = 0) -> None:
-        with suppress(OSError):  # The parent is gone, which the end of the input shows as well.
+        with suppress(OSError):  # The parent is gone; end of file shows that too.
             self._channel.send(word, flags)
 
     def _follow(self) -> None:

@@ -23,10 +23,10 @@ from platform_domain.startup import StartupError
 class Supervisor:
     """Keeps a worker on each of `addresses` alive, replaces them on SIGHUP, stops them on SIGTERM.
 
-    `command` starts a worker, which reads the settings anew; ports, the number of workers and the
-    time for a stop stay. A worker whose event loop stands still for `stall_timeout` seconds is
-    replaced. `lent` is the URL of a database for the case that the settings name none. `addresses`
-    are entered by the caller.
+    `command` starts a worker, which reads the settings again; ports, the number of workers and the
+    stop timeout do not change. A worker whose event loop is blocked for `stall_timeout` seconds is
+    replaced. `lent` is the URL of a database for workers whose settings name none. The caller
+    enters `addresses`.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ async def _open(slots: Sequence[Slot]) -> None:
 
 
 async def _replace(slots: Sequence[Slot]) -> str:
-    """Replace one after the other, so that all but one are at work all the time.
+    """Replace the workers one at a time, so that all but one always serve.
 
-    Returns what went wrong, or an empty string.
+    Returns the problem, or an empty string.
     """
     logger.info("Replacing the {} workers.", len(slots))
     try:

@@ -96,10 +96,10 @@ class Worker:
             return False
 
     async def stalls(self, timeout: float) -> bool:
-        """Return True when it has shown no life for `timeout` seconds, and False when it has ended.
+        """Return True when it has sent nothing for `timeout` seconds, or False when it has ended.
 
-        What counts are the seconds in which this process itself was awake: when both were stopped,
-        or the machine slept, nothing has stalled.
+        Only the seconds in which this process itself ran are counted. If both were suspended, or
+        the machine slept, this is not a stall.
         """
         silent = 0
         while silent < timeout:
@@ -109,11 +109,11 @@ class Worker:
         return True
 
     async def stacks(self) -> tuple[str, bool]:
-        """Return the stacks of its threads, as far as they arrive within a second, and whether its
-        event loop turned in that second."""
+        """Return the stacks of its threads that arrive within a second, and whether its event loop
+        ran in that second."""
         self.send_signal(STACKS)
         text = b""
-        for _ in range(20):  # It does not say where the text ends.
+        for _ in range(20):  # The text has no end marker.
             await asyncio.sleep(0.05)
             text += self._said()
         return text.replace(ALIVE, b"").decode(errors="replace"), ALIVE in text
@@ -121,7 +121,7 @@ class Worker:
     def _said(self) -> bytes:
         try:
             return self._channel.recv(LONGEST_BYTES)
-        except OSError:  # Nothing, or it has ended.
+        except OSError:  # There is no data, or the worker has ended.
             return b""
 
     async def _ends_within(self, seconds: float) -> bool:
@@ -152,8 +152,8 @@ class Worker:
         self.send(REPLACED)
 
     def send(self, line: bytes) -> None:
-        """Let one that serves know something."""
-        with suppress(OSError):  # It has ended, or reads nothing more.
+        """Send a line to a worker that serves."""
+        with suppress(OSError):  # It has ended or no longer reads.
             self._channel.send(line)
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""Events through Valkey. The client is an extra, loaded only when it is chosen."""
+"""Events through Valkey. The client is an extra, and it is imported only if it is used."""
 
 from typing import TYPE_CHECKING
 

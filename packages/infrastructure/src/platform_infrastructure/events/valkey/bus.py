@@ -29,13 +29,13 @@ QUIET_SECONDS = 5.0
 
 
 class ValkeySubscriber:
-    """Works on the connection that is open now. Without one, its methods raise the client's
-    `ConnectionError`, as they do when it is lost."""
+    """Uses the current connection. Without one, or when it is lost, its methods raise the
+    client's `ConnectionError`."""
 
     def __init__(self, client: ValkeyClient) -> None:
         self._client = client
         self._connection: Connection | None = None
-        # The server confirms in order, so the first of a channel is the one that is confirmed.
+        # The server confirms in order, so the first future of a channel is the confirmed one.
         self._unconfirmed: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
 
     @asynccontextmanager
@@ -49,13 +49,13 @@ class ValkeySubscriber:
                 self._unconfirmed.clear()
 
     async def subscribe(self, channel: str) -> None:
-        """Return when the server has confirmed, which `next` hears; when the connection is lost
-        before, never."""
+        """Return when `next` has received the confirmation. Never returns if the connection is
+        lost before."""
         (confirmed,) = await self.ask_for([channel])
         await confirmed
 
     async def ask_for(self, channels: Sequence[str]) -> list[asyncio.Future[None]]:
-        """Subscribe without waiting; each future ends when its channel was confirmed."""
+        """Subscribe without waiting; each future completes when its channel is confirmed."""
         self._require_connection()
         loop = asyncio.get_running_loop()
         asked = [loop.create_future() for _ in channels]
@@ -69,8 +69,8 @@ class ValkeySubscriber:
         await self._send("UNSUBSCRIBE", channel)
 
     async def next(self) -> tuple[str, bytes | None]:
-        """Wait for the next message: its channel and data. Data None confirms the channel: from
-        here on nothing is missed."""
+        """Wait for the next message and return its channel and data. Data None confirms the
+        channel: after that, no message is missed."""
         while True:
             match await self._reply():
                 case [b"message", channel, data]:
@@ -83,7 +83,7 @@ class ValkeySubscriber:
         connection = self._require_connection()
         reply = await connection.read_response(timeout=QUIET_SECONDS)
         if reply is None:
-            # A server that vanished without a word would be waited for until TCP gives up.
+            # Without a PING, a vanished server would be noticed only when TCP gives up.
             await self._send("PING")
             reply = await connection.read_response(timeout=TIMEOUT_SECONDS)
         if reply is None:
@@ -96,7 +96,7 @@ class ValkeySubscriber:
             await connection.send_command(*command)
 
     def _require_connection(self) -> Connection:
-        # The client would silently connect anew, and nobody would ask for the channels again.
+        # The client would reconnect silently, without subscribing to the channels again.
         if self._connection is None or not self._connection.is_connected:
             raise exceptions.ConnectionError("there is no connection")
         return self._connection
@@ -104,14 +104,14 @@ class ValkeySubscriber:
     def _confirm(self, channel: str) -> None:
         waiting = self._unconfirmed[channel]
         confirmed = waiting.popleft()
-        if not confirmed.done():  # Whoever asked may not have waited.
+        if not confirmed.done():  # The caller may have stopped waiting.
             confirmed.set_result(None)
         if not waiting:
             del self._unconfirmed[channel]
 
 
 class ValkeyEventBus(EventEngine):
-    """Publishes at once outside of a unit of work; inside of one, by an outbox that is part of it."""
+    """Publishes at once outside of a unit of work, and through an outbox inside of one."""
 
     def __init__(self, url: str, database: Database) -> None:
         self.client = ValkeyClient(url)
@@ -152,7 +152,7 @@ class ValkeyEventBus(EventEngine):
 
     async def unsubscribe(self, topic: TopicName, sink: Sink) -> None:
         if self._feeds.leave(topic, sink):
-            with suppress(*LOSSES):  # A connection that is lost is subscribed to nothing.
+            with suppress(*LOSSES):  # A lost connection has no subscriptions.
                 await self._subscriber.unsubscribe(self._log.channel(topic))
 
     async def replay(self, topic: TopicName, after: Position) -> Replay:
@@ -162,11 +162,11 @@ class ValkeyEventBus(EventEngine):
         return await self._log.heads(topics)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver what is published anywhere, until told to stop."""
+        """Deliver the events of all nodes until `stopping` is set."""
         await self._link.run(stopping)
 
     async def relay(self, stopping: asyncio.Event) -> None:
-        """Bring what units of work have published, until told to stop."""
+        """Relay the events of units of work until `stopping` is set."""
         await self._relay.run(stopping)
 
     async def _ask_for(self, topic: TopicName) -> None:
@@ -187,7 +187,7 @@ class ValkeyEventBus(EventEngine):
     def _hear(self, channel: str, message: bytes | None) -> None:
         feed = self._feeds.get(self._log.topic(channel))
         if feed is None:
-            return  # It was on its way when the last listener left.
+            return  # It was in transit when the last listener left.
         if message is not None:
             feed.tell(self._log.delivery(channel, message))
         elif feed.position is not None:

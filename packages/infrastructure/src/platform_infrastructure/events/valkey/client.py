@@ -31,7 +31,7 @@ class ValkeyClient:
     """
 
     def __init__(self, url: str) -> None:
-        """Raises `StartupError` for a URL with parameters that the client does not take."""
+        """Raises `StartupError` for a URL with parameters that the client does not accept."""
         try:
             self._pool = BlockingConnectionPool.from_url(
                 url,

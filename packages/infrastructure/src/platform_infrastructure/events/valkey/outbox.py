@@ -1,8 +1,8 @@
 """Events of units of work: an outbox table in PostgreSQL, and the relay that sends them to Valkey.
 
-Adding an event locks its topic until the commit and takes a number only then, so the numbers of a
-topic follow the order of its commits. Every node relays, so that the events of a node that died are
-sent too. Two nodes may send the same event, because Valkey accepts each id once.
+Adding an event first locks its topic until the commit and then takes a number, so the numbers of a
+topic follow the order of its commits. Every node relays, so that the events of a dead node are sent
+too. Two nodes may send the same event, because Valkey accepts each id once.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class Relay:
         self._is_failing = False
 
     def wake(self) -> None:
-        """Relay now instead of at the next look."""
+        """Relay now instead of at the next poll."""
         self._wanted.set()
 
     async def run(self, stopping: asyncio.Event) -> None:

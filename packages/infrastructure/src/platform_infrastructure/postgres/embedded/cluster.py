@@ -1,11 +1,11 @@
-"""What an embedded PostgreSQL has on disk: its programs, its data, its password, its lock.
+"""The files of an embedded PostgreSQL: its programs, data, password and lock.
 
-PostgreSQL refuses to run as root. Under root its processes get another account, and what that
-account cannot reach (a checkout below `/root`) is copied to a system folder instead: permissions of
+PostgreSQL refuses to run as root. As root, its processes run under another account. Files that this
+account cannot read (a checkout below `/root`) are copied to a system folder. The permissions of
 folders that are not ours are never changed.
 
-A folder has one holder, by the operating system's lock on a file. Such a lock ends with its process,
-so a file that was left behind is no obstacle. The text of the file names the holder for people.
+A folder has one holder, which has an operating system lock on a file. The lock ends with its
+process, so a leftover file does no harm. The text of the file names the holder for people.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class FolderLock:
     def acquire(self, holder: int) -> None:
         """Take the lock in the name of the process `holder`, or raise `Held` at once.
 
-        A holder that has announced its end, or is dead already, is waited for.
+        Wait if the holder has announced its end or is already dead.
         """
         give_up = time.monotonic() + RELEASE_SECONDS
         while not _locked(self._file):
@@ -79,7 +79,7 @@ class FolderLock:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process. Windows cannot be asked (signal 0 is Ctrl-C there): True."""
+    """Whether the process exists. On Windows always True, because signal 0 is Ctrl-C there."""
     if sys.platform == "win32":
         return True
     try:
@@ -87,7 +87,7 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # It is there, and somebody else's.
+        pass  # It exists and belongs to another user.
     return True
 
 

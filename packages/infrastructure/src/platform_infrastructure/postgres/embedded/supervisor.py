@@ -1,8 +1,8 @@
-"""The process between an owner and its embedded PostgreSQL; `main` takes an order as JSON.
+"""The supervisor process of an embedded PostgreSQL; `main` reads an order as JSON.
 
-It starts the server as its child, reports that in one line of JSON on its standard output, and ends
-the server when its standard input ends, which happens however the owner ended. A parent-death signal
-would do the same on Linux only.
+It starts the server as its child and reports that in one line of JSON on its standard output. It
+stops the server when its standard input ends. This happens no matter how the owner ends. A
+parent-death signal would do the same, but only on Linux.
 """
 
 import json
@@ -35,7 +35,7 @@ NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the owner wants: `folder` None means temporary, `port` 0 means any."""
+    """The request of the owner: `folder` None means temporary, `port` 0 means any."""
 
     programs: str
     folder: str | None
@@ -67,7 +67,7 @@ def _folder(order: Order, leaving: ExitStack) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder = Path(tempfile.mkdtemp(prefix="platform-postgres-"))
-    folder.chmod(0o711)  # The account that runs the server has to get in.
+    folder.chmod(0o711)  # The account that runs the server needs access.
     leaving.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
@@ -83,7 +83,7 @@ def _cluster(order: Order, folder: Path, leaving: ExitStack) -> Cluster:
 
 
 def _wait_for_an_end(postmaster: "Postmaster") -> None:
-    """Return when the owner is gone or the server is."""
+    """Return when the owner or the server has ended."""
     ends: SimpleQueue[str] = SimpleQueue()
 
     def watch_owner() -> None:
@@ -100,7 +100,7 @@ def _wait_for_an_end(postmaster: "Postmaster") -> None:
 
 
 def _say(report: dict[str, object]) -> None:
-    """An owner that is gone already is no news here: the end of standard input tells it as well."""
+    """Report to the owner. If it has ended, ignore that: the end of standard input shows it."""
     try:
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
@@ -123,7 +123,7 @@ def main() -> None:
         )
     except Exception as error:  # noqa: BLE001  # Whatever it was, only the owner can show it.
         _say({"failed": f"PostgreSQL's supervisor failed: {error!r}."})
-    # The thread that still reads standard input would crash the interpreter's own way out.
+    # A normal exit would crash, because a thread still reads standard input.
     os._exit(0)
 
 
