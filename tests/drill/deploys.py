@@ -32,7 +32,7 @@ MARGIN_SECONDS = 1.0
 
 
 async def stopped(stage: Stage) -> Row:
-    """The signal comes when requests hang and nobody has noticed yet."""
+    """The signal comes while requests hang and before the breaker opens."""
     async with (
         stage.serving(settings=SETTINGS) as server,
         Traffic(server.port, "stopped") as traffic,

@@ -201,7 +201,7 @@ def compared(port: int, ledgers: Sequence[Ledger], name: str) -> list[Finding]:
 
 
 def differences(ledgers: Sequence[Ledger], versions: Mapping[str, int]) -> tuple[int, int]:
-    """Return how many writes are missing, and how many there are that nobody was told of.
+    """Return how many writes are missing, and how many exist without an acknowledgement.
 
     `versions` are those of all projects that are there, by id.
     """

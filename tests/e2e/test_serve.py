@@ -110,7 +110,7 @@ def test_a_taken_port_is_reported_with_its_setting_before_a_postgresql_is_starte
 
 @contextmanager
 def taken_port() -> Iterator[int]:
-    """A port that somebody listens on; the one below it is free."""
+    """A port that is in use; the one below it is free."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as below:
             port = taken.getsockname()[1]
