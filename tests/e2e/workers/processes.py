@@ -44,8 +44,14 @@ def pids(program: Program) -> dict[int, int]:
     return {int(number): int(pid) for number, pid, _ in re.findall(READY, program.output)}
 
 
-def admin_ports(program: Program) -> dict[int, int]:
-    found = re.findall(r"admin: http://127\.0\.0\.1:(\d+)\) worker=(\d+)", program.output)
+def admin_ports(program: Program, workers: int = 2, starts: int = 1) -> dict[int, int]:
+    """Return the admin port of each worker's newest process, once each has started `starts` times.
+
+    A worker logs its ports itself, so that line may follow what the parent says of the worker.
+    """
+    said = r"admin: http://127\.0\.0\.1:(\d+)\) worker=(\d+)"
+    while len(found := re.findall(said, program.output)) < workers * starts:
+        program.wait_for(said)
     return {int(worker): int(port) for port, worker in found}
 
 
