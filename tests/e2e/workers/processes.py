@@ -3,14 +3,15 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
+from tests.e2e.hardening.server import cpu_seconds
 from tests.e2e.serve import COMMANDS, spawn
-from tests.processes import Program
+from tests.processes import PATIENCE_SECONDS, Program
 
 READY = r"Worker (\d+) is process (\d+) \(([\d.]+) s\)"
 NO_SUCH_PATH = "/nowhere"
@@ -44,15 +45,38 @@ def pids(program: Program) -> dict[int, int]:
     return {int(number): int(pid) for number, pid, _ in re.findall(READY, program.output)}
 
 
-def admin_ports(program: Program, workers: int = 2, starts: int = 1) -> dict[int, int]:
-    """Return the admin port of each worker's newest process, once each has started `starts` times.
+def admin_ports(program: Program) -> dict[int, int]:
+    """Return the admin port of each worker; the newest process counts.
 
-    A worker logs its ports itself, so that line may follow what the parent says of the worker.
+    Waits until every process that the parent calls ready has logged its own port. Worker and parent
+    write to the same pipe, so these lines come in any order.
     """
-    said = r"admin: http://127\.0\.0\.1:(\d+)\) worker=(\d+)"
-    while len(found := re.findall(said, program.output)) < workers * starts:
-        program.wait_for(said)
+    own_line = r"admin: http://127\.0\.0\.1:(\d+)\) worker=(\d+)"
+    while len(re.findall(own_line, program.output)) < len(re.findall(READY, program.output)):
+        program.wait_for(own_line)
+    found = re.findall(own_line, program.output)
     return {int(worker): int(port) for port, worker in found}
+
+
+def spare_of(program: Program) -> int:
+    """Wait until the parent has one child that is not a worker, and return its pid. Linux only."""
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        others = {*map(int, children.read_text().split())} - {*pids(program).values()}
+        if len(others) == 1:
+            return others.pop()
+        time.sleep(0.01)  # There is no event for a new child.
+    raise AssertionError(f"No spare process:\n{program.output}")
+
+
+def wait_until_loaded(pid: int) -> None:
+    """Wait until the spare has imported the code and uses no more processor time. Linux only."""
+    used, until = -1.0, time.monotonic() + PATIENCE_SECONDS
+    while (now := cpu_seconds(pid)) != used or now < 0.2:
+        assert time.monotonic() < until, "The spare has not finished loading."
+        used = now
+        time.sleep(0.3)  # There is no event for the end of its imports.
 
 
 def lives(pid: int) -> bool:
@@ -72,6 +96,14 @@ def wait_until_gone(program: Program, *, within: float) -> int:
     code = program.exit_code()
     assert time.monotonic() - began < within
     return code
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Return when the condition holds, for what another process or thread does without an event."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def wait_for_worker(program: Program, number: int) -> int:

@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 
 from platform_infrastructure.postgres.embedded import EmbeddedPostgres
-from tests.e2e.hardening.server import cpu_seconds
 from tests.e2e.workers.load import REQUEST, load
 from tests.e2e.workers.processes import (
     NO_SUCH_PATH,
     lives,
     pids,
     serving,
+    spare_of,
     status_of,
     wait_for_worker,
+    wait_until,
+    wait_until_loaded,
 )
-from tests.processes import PATIENCE_SECONDS, Program
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,27 +49,6 @@ def answer_to(connection: socket.socket) -> int | None:
     return None
 
 
-def spare_of(program: Program) -> int:
-    """Wait until the parent has one process that is no worker, and return it."""
-    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        others = {*map(int, children.read_text().split())} - {*pids(program).values()}
-        if len(others) == 1:
-            return others.pop()
-        time.sleep(0.01)  # Nothing tells.
-    raise AssertionError(f"No spare process:\n{program.output}")
-
-
-def wait_until_loaded(pid: int) -> None:
-    """Wait until the spare has loaded the code, which keeps a processor busy, and waits for work."""
-    used, until = -1.0, time.monotonic() + PATIENCE_SECONDS
-    while (now := cpu_seconds(pid)) != used or now < 0.2:
-        assert time.monotonic() < until, "the spare never rests"
-        used = now
-        time.sleep(0.3)  # Nothing else shows that it has come to rest.
-
-
 @linux
 def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
     tmp_path: Path, database_url: str
@@ -81,13 +61,13 @@ def test_a_killed_worker_is_back_soon_and_the_others_answer_meanwhile(
             os.kill(victim, signal.SIGKILL)
             process = wait_for_worker(program, 0)
             away = time.monotonic() - began
+            wait_until(lambda: clients.outcomes["404"] > 100)
 
         assert process != victim
         assert "ended with signal SIGKILL" in program.output
         assert away < 2.0
         assert clients.outcomes["unanswered"] <= 4, "what the killed one had begun, one a client"
         assert clients.outcomes["refused"] == 0
-        assert clients.outcomes["404"] > 100
         assert clients.slowest < 2.0
 
 

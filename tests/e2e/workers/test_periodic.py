@@ -3,9 +3,8 @@
 import os
 import signal
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from platform_infrastructure.postgres.leadership import LOCK
-from tests.e2e.workers.processes import pids, serving, wait_for_worker
+from tests.e2e.workers.processes import pids, serving, wait_for_worker, wait_until
 from tests.infrastructure.postgres.connections import ask
 from tests.processes import Program, started
 
@@ -51,7 +50,7 @@ class Deployment:
 
     def leader(self) -> int:
         """Wait until there is one, and return its process."""
-        wait_until(lambda: "began" in self.journal.read_text(encoding="utf-8"))
+        wait_until(lambda: "began" in self.journal.read_text(encoding="utf-8"), PATIENCE_SECONDS)
         return int(self.journal.read_text(encoding="utf-8").split()[0])
 
     def assert_no_overlap(self) -> None:
@@ -80,15 +79,15 @@ def test_one_of_two_processes_runs_it_and_the_other_goes_on_when_that_one_is_kil
 ) -> None:
     with deployed(database_url, tmp_path) as deployment:
         leader = deployment.leader()
-        wait_until(lambda: len(deployment.runs()[leader]) >= 5)
+        wait_until(lambda: len(deployment.runs()[leader]) >= 5, PATIENCE_SECONDS)
         assert deployment.runs().keys() == {leader}
 
         deployment.programs[leader].signal(signal.SIGKILL)
-        wait_until(lambda: len(deployment.runs()) == 2)
+        wait_until(lambda: len(deployment.runs()) == 2, PATIENCE_SECONDS)
 
         deployment.programs[leader].exit_code()
         (other,) = deployment.programs.keys() - {leader}
-        wait_until(lambda: len(deployment.runs()[other]) >= 2)
+        wait_until(lambda: len(deployment.runs()[other]) >= 2, PATIENCE_SECONDS)
         deployment.assert_no_overlap()
 
 
@@ -99,7 +98,10 @@ def test_a_run_is_cancelled_when_its_lock_is_lost_before_the_next_begins(
         leader = deployment.leader()
 
         assert ask(database_url, TERMINATE) == [(1,)]
-        wait_until(lambda: deployment.journal.read_text(encoding="utf-8").count("began") == 2)
+        wait_until(
+            lambda: deployment.journal.read_text(encoding="utf-8").count("began") == 2,
+            PATIENCE_SECONDS,
+        )
 
         for program in deployment.programs.values():
             program.signal()
@@ -115,7 +117,7 @@ def test_of_the_workers_of_a_server_one_leads_and_another_replaces_it(
     url = fresh_database_url
     ask(url, EXPIRE)
     with serving(tmp_path, DATABASE_URL=url) as program:
-        wait_until(lambda: ask(url, EXPIRED) == [(0,)])
+        wait_until(lambda: ask(url, EXPIRED) == [(0,)], PATIENCE_SECONDS)
         (leading,) = ask(url, HOLDERS)
 
         ask(url, EXPIRE)
@@ -124,12 +126,5 @@ def test_of_the_workers_of_a_server_one_leads_and_another_replaces_it(
                 os.kill(pid, signal.SIGKILL)
                 wait_for_worker(program, number)
 
-        wait_until(lambda: ask(url, EXPIRED) == [(0,)])
+        wait_until(lambda: ask(url, EXPIRED) == [(0,)], PATIENCE_SECONDS)
         assert len(ask(url, HOLDERS)) == 1
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
